@@ -1,0 +1,1 @@
+"""How workers handle media: FFmpeg and PyAV, fonts, captions, audio. No models."""

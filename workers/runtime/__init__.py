@@ -1,0 +1,1 @@
+"""How workers speak: flags, streams, validation, errors, artifacts. Standard library and jsonschema only."""
