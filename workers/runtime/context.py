@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import itertools
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -38,6 +39,12 @@ class Context:
         self.engine_options: Mapping[str, Any] = engine_options or {}
         self.options: Mapping[str, Any] = options or {}
         self.warnings: list[dict[str, str]] = []
+        self.chosen: dict[str, Any] = {"device": "cpu"}
+        """What the engine chose for the model: device, dtype, … ; part of the result's ``model``."""
+        self.import_s = 0.0
+        """Seconds that the engine spent importing its library, where it says so."""
+        self.usage: dict[str, Any] | None = None
+        """Tokens or money spent at a provider."""
         self._cancelled = cancelled or threading.Event()
         self._deadline = deadline
         self._emit = emit or (lambda kind, fields: None)
@@ -97,7 +104,10 @@ class Context:
         """Remove what was begun and not published."""
         for path in self._temporaries:
             with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -1,0 +1,5 @@
+"""``python -m orchestrator`` is ``storygen``."""
+
+from orchestrator.cli import main
+
+main()

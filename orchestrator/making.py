@@ -1,0 +1,56 @@
+"""A film in the making: what the stages hand to one another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.run import Item, Run
+
+
+@dataclass
+class Making:
+    """Each stage fills in its part and reads those of the stages before it. Times are seconds of the finished film."""
+
+    run: Run
+    profile: Mapping[str, Any]
+    story: Path
+    """The user's story file."""
+    story_text: str
+    source: Mapping[str, Any] = field(default_factory=dict)
+    """{title, language, paragraphs[]}."""
+    lines: list[Mapping[str, Any]] = field(default_factory=list)
+    """What is spoken: {text, paragraph} each, one voice request a line."""
+    narration: Path | None = None
+    duration_s: float = 0.0
+    words: list[Mapping[str, Any]] = field(default_factory=list)
+    """{word, start_s, end_s, line} each."""
+    cues: list[Mapping[str, Any]] = field(default_factory=list)
+    """{start_s, end_s, lines[]} each, with the words it covers."""
+    captions: Mapping[str, Any] = field(default_factory=dict)
+    """Format -> artifact."""
+    shots: list[Mapping[str, Any]] = field(default_factory=list)
+    """{number, start_s, end_s, num_frames, text, prompt, motion} each."""
+    keyframes: list[Path] = field(default_factory=list)
+    clips: list[Path] = field(default_factory=list)
+    film: Item | None = None
+    thumbnail: Path | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What ``probe`` read from the finished film."""
+
+    def settings(self, stage: str) -> Mapping[str, Any]:
+        """The stage's part of the profile."""
+        part: Mapping[str, Any] = self.profile[stage]
+        return part
+
+    @property
+    def size(self) -> dict[str, int]:
+        """{width, height, fps} of the film."""
+        return {name: self.profile["film"][name] for name in ("width", "height", "fps")}
+
+
+def item_name(kind: str, number: int) -> str:
+    """``shot-003``: sorts as it counts."""
+    return f"{kind}-{number:03d}"

@@ -1,0 +1,28 @@
+"""Stage 8: one picture a shot. Without a vision model none is scored."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+from orchestrator.making import Making, item_name
+
+CAMERA_ROOM = 1.2
+"""Pictures are this much larger than the film, so that a camera move never has to enlarge them."""
+MAX_SIDE = 4096
+
+
+def make(making: Making) -> None:
+    """Draw every shot."""
+    settings = making.settings("keyframes")
+    making.run.report.stage_items("keyframes", len(making.shots))
+    size = {side: min(MAX_SIDE, 2 * round(making.size[side] * CAMERA_ROOM / 2)) for side in ("width", "height")}
+    for shot in making.shots:
+        # The seed follows the words: a shot that moves to another place in the story keeps its picture.
+        seed = (making.profile["film"]["seed"] + zlib.crc32(shot["prompt"].encode())) % 2**32
+        own = {"first_picture": shot["number"] - 1} if settings["engine_options"].get("pictures") else {}
+        item = making.run.work(
+            "keyframes", item_name("shot", shot["number"]), "image_generation", "generate",
+            {**size, "seed": seed, **settings["input"], "prompts": [shot["prompt"]]}, settings=settings, engine_options=own,
+        )
+        making.keyframes.append(Path(item.output["images"][0]["path"]))

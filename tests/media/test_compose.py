@@ -1,0 +1,178 @@
+"""The film: frames counted one by one, fades where they belong, sound at its loudness, memory that does not grow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from media.compose import Shot, blended, mixed
+from media.loudness import measure
+from support import clip, ffmpeg, noise, output_of, result_of, tone, worker
+
+SIZE = {"width": 270, "height": 480, "fps": 30}
+
+
+def compose(tmp_path: Path, shots: list[dict[str, Any]], **fields: Any) -> dict[str, Any]:
+    return output_of("media_processing", "compose", {"shots": shots, **SIZE, **fields}, tmp_path / "out")
+
+
+def frames_of(path: str | Path) -> list[np.ndarray]:
+    with av.open(str(path)) as film:
+        return [frame.to_ndarray(format="gray") for frame in film.decode(video=0)]
+
+
+def shots_of(tmp_path: Path, *lengths: int, fade: int) -> list[dict[str, Any]]:
+    """Clips in alternating black and white, each with the frames that the fade into the next one needs."""
+    shots = []
+    for number, length in enumerate(lengths):
+        extra = fade if number + 1 < len(lengths) else 0
+        color = "white" if number % 2 else "black"
+        shots.append({"clip": str(clip(tmp_path / f"{number}.mp4", frames=length + extra, color=color)), "num_frames": length})
+    return shots
+
+
+def test_the_frames_add_up_and_each_fade_lies_in_the_first_frames_of_the_later_shot(tmp_path: Path) -> None:
+    film = compose(tmp_path, shots_of(tmp_path, 20, 15, 10, fade=4), transition_frames=4)["video"]
+    levels = [float(frame.mean()) for frame in frames_of(film["path"])]
+    assert len(levels) == film["num_frames"] == 45
+    assert max(levels[:20]) < 3
+    assert np.allclose(np.diff([levels[19], *levels[20:24], levels[24]]), 51, atol=4)  # 255 in five equal steps
+    assert min(levels[25:35]) > 250
+    assert max(levels[39:]) < 3
+
+
+def test_a_cut_has_no_fade(tmp_path: Path) -> None:
+    levels = [frame.mean() for frame in frames_of(compose(tmp_path, shots_of(tmp_path, 5, 5, fade=0), transition_frames=0)["video"]["path"])]
+    assert max(levels[:5]) < 3
+    assert min(levels[5:]) > 250
+
+
+def test_a_fade_is_never_longer_than_the_shot_it_lies_in(tmp_path: Path) -> None:
+    shots = [Shot(shot["clip"], shot["num_frames"]) for shot in shots_of(tmp_path, 10, 2, 10, fade=6)]
+    assert sum(1 for _ in blended(shots, 6, (270, 480, 30))) == 22
+
+
+def test_a_blend_is_exact_at_both_ends_and_half_way() -> None:
+    black, white = np.zeros((3, 2), np.uint8), np.full((3, 2), 255, np.uint8)
+    assert [mixed(black, white, share).max() for share in (0, 0.5, 1)] == [0, 128, 255]
+
+
+def test_picture_and_sound_end_together_at_the_loudness_asked_for(tmp_path: Path) -> None:
+    speech = noise(tmp_path / "speech.wav", seconds=2.5)
+    output = compose(tmp_path, shots_of(tmp_path, 60, 30, fade=5), transition_frames=5, narration=str(speech))
+    with av.open(output["video"]["path"]) as film:
+        picture, sound = film.streams.video[0], film.streams.audio[0]
+        seconds = [float(stream.duration * stream.time_base) for stream in (picture, sound)]
+        assert abs(seconds[0] - seconds[1]) <= 0.033
+        assert seconds[0] == pytest.approx(3.0)
+        assert (sound.codec_context.name, sound.codec_context.sample_rate, sound.codec_context.layout.name) == ("aac", 48000, "stereo")
+    found = measure(output["video"]["path"])
+    assert found["integrated_lufs"] == pytest.approx(-14, abs=0.5)
+    assert found["true_peak_dbtp"] <= -1
+
+
+def test_music_steps_back_while_somebody_speaks(tmp_path: Path) -> None:
+    speech = noise(tmp_path / "speech.wav", seconds=2, volume=1)
+    music = tone(tmp_path / "music.wav", seconds=0.7, volume=0.5)
+    output = compose(tmp_path, shots_of(tmp_path, 150, fade=0), narration=str(speech), music=str(music), loudness=None)
+    with av.open(output["video"]["path"]) as film:
+        samples = np.concatenate([frame.to_ndarray()[0] for frame in film.decode(audio=0)])
+
+    def at_440_hz(start: float, end: float) -> float:
+        piece = samples[int(start * 48000) : int(end * 48000)]
+        return abs(np.dot(piece, np.exp(-2j * np.pi * 440 * np.arange(len(piece)) / 48000))) / len(piece)
+
+    assert at_440_hz(0.5, 1.5) < 0.6 * at_440_hz(3.5, 4.5)
+    assert at_440_hz(3.5, 4.5) > 0.001  # it plays on, over and over
+
+
+def test_without_any_sound_the_film_has_a_silent_track_and_says_so(tmp_path: Path) -> None:
+    request = {"v": 1, "op": "compose", "input": {"shots": shots_of(tmp_path, 10, fade=0), **SIZE}}
+    answer = result_of(worker("media_processing", request, "--output-dir", str(tmp_path)))
+    assert [warning["code"] for warning in answer["warnings"]] == ["silent_audio"]
+    assert answer["output"]["loudness"]["integrated_lufs"] is None
+
+
+def test_a_clip_that_is_too_short_is_held_and_warned_about(tmp_path: Path) -> None:
+    shots = [{"clip": str(clip(tmp_path / "a.mp4", frames=5)), "num_frames": 20}]
+    request = {"v": 1, "op": "compose", "input": {"shots": shots, **SIZE, "loudness": None}}
+    answer = result_of(worker("media_processing", request, "--output-dir", str(tmp_path)))
+    assert "clip_short" in [warning["code"] for warning in answer["warnings"]]
+    assert len(frames_of(answer["output"]["video"]["path"])) == 20
+
+
+def test_clips_of_another_size_and_rate_are_cropped_and_timed(tmp_path: Path) -> None:
+    wide = clip(tmp_path / "wide.mp4", frames=25, size="640x360", fps=25, color="red")
+    output = compose(tmp_path, [{"clip": str(wide), "num_frames": 30}], loudness=None)
+    frames = frames_of(output["video"]["path"])
+    assert (len(frames), frames[0].shape) == (30, (480, 270))
+    assert frames[15].std() < 2  # filled, no bars
+
+
+def test_an_encoder_that_does_not_work_here_falls_back_and_says_so(tmp_path: Path) -> None:
+    request = {
+        "v": 1, "op": "compose",
+        "input": {"shots": shots_of(tmp_path, 3, fade=0), **SIZE, "loudness": None, "encoder": "h264_videotoolbox"},
+    }  # fmt: skip
+    answer = result_of(worker("media_processing", request, "--output-dir", str(tmp_path), env={"PATH": ""}))
+    used = answer["output"]["encoder"]
+    fell_back = "encoder_fallback" in [warning["code"] for warning in answer["warnings"]]
+    assert (used, fell_back) in {("libx264", True), ("h264_videotoolbox", False)}
+
+
+def test_subtitles_can_be_carried_as_a_track(tmp_path: Path) -> None:
+    words = tmp_path / "words.srt"
+    words.write_text("1\n00:00:00,000 --> 00:00:00,500\nPříliš žluťoučký\n", encoding="utf-8")
+    output = compose(tmp_path, shots_of(tmp_path, 30, fade=0), subtitles=str(words), subtitles_mode="carry", loudness=None)
+    with av.open(output["video"]["path"]) as film:
+        assert film.streams.subtitles[0].codec_context.name == "mov_text"
+        assert "Příliš žluťoučký".encode() in b"".join(bytes(packet) for packet in film.demux(film.streams.subtitles[0]))
+
+
+def test_memory_does_not_grow_with_the_number_of_shots(tmp_path: Path) -> None:
+    """At a quarter of the full size, so that it takes seconds; ``dev.py bench`` does it at full size."""
+    one = clip(tmp_path / "one.mp4", frames=27, size="540x960")
+    peaks = []
+    for count in (10, 80):
+        shots = [{"clip": str(one), "num_frames": 15}] * count
+        body = {"shots": shots, "width": 540, "height": 960, "transition_frames": 12, "loudness": None, "preset": "ultrafast"}
+        answer = result_of(worker("media_processing", {"v": 1, "op": "compose", "input": body}, "--output-dir", str(tmp_path)))
+        with av.open(answer["output"]["video"]["path"]) as film:
+            assert sum(1 for packet in film.demux(video=0) if packet.size) == 15 * count
+        peaks.append(answer["metrics"]["peak_rss_mb"])
+    assert peaks[1] <= 1.2 * peaks[0]
+
+
+def test_a_playlist_named_mp4_is_refused(tmp_path: Path) -> None:
+    real = clip(tmp_path / "real.mp4", frames=3)
+    for name, text in (("a.mp4", f"ffconcat version 1.0\nfile '{real}'\n"), ("b.mp4", f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\n{real}\n")):
+        (tmp_path / name).write_text(text)
+        body = {"shots": [{"clip": str(tmp_path / name), "num_frames": 3}], **SIZE}
+        done = worker("media_processing", {"v": 1, "op": "compose", "input": body}, "--output-dir", str(tmp_path / "out"))
+        assert (done.returncode, result_of(done)["error"]["code"]) == (66, "input_unreadable")
+
+
+def test_a_truncated_clip_is_an_input_error(tmp_path: Path) -> None:
+    whole = clip(tmp_path / "whole.mp4", frames=30)
+    (tmp_path / "cut.mp4").write_bytes(whole.read_bytes()[:400])
+    body = {"shots": [{"clip": str(tmp_path / "cut.mp4"), "num_frames": 3}], **SIZE}
+    assert worker("media_processing", {"v": 1, "op": "compose", "input": body}, "--output-dir", str(tmp_path)).returncode == 66
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    with pytest.raises(Exception, match="non-zero"):
+        ffmpeg("-f", "lavfi", "-i", "color=s=16x16:d=1", "-f", "matroska", "/dev/full")
+    from media import ffmpeg as room
+    from runtime.context import Context
+    from runtime.errors import WorkerError
+
+    stream = room.raw_video(width=64, height=64, fps=30).output("/dev/full", f="matroska", v="error")
+    context = Context(output_dir=tmp_path, output_name="x")
+    with pytest.raises(WorkerError) as caught:
+        room.run(stream, blocks=[bytes(64 * 96)] * 300, context=context)
+    assert caught.value.code == "output_failed"

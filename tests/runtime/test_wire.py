@@ -1,0 +1,280 @@
+"""The wire as a host meets it: real worker processes, what they write and how they end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+from support import PATIENCE_S, ROOT, SCHEMAS, WORKERS, clip, family_tree, result_of, still_alive, tone, worker
+
+TABLE = json.loads((SCHEMAS / "errors.json").read_text())
+HEAVY = {"torch", "numpy", "av", "PIL", "transformers", "diffusers", "espeakng_loader", "fontTools", "pysubs2"}
+
+
+def request(op: str = "probe", **fields: Any) -> dict[str, Any]:
+    return {"v": 1, "op": op, "input": {"media": "nothing.mp4"}, **fields}
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "pointers"),
+    [
+        (b"", "invalid_request", []),
+        (b"{", "invalid_request", []),
+        (b"[]", "invalid_request", []),
+        (b'"text"', "invalid_request", []),
+        (b"\xff\xfe{}", "invalid_request", []),
+        (b'{"v":1,"op":"probe","input":{"media":NaN}}', "invalid_request", []),
+        ({}, "invalid_request", ["/input", "/op", "/v"]),
+        (request(v=2), "unsupported_version", ["/v"]),
+        (request(v="1"), "invalid_request", ["/v"]),
+        (request(op="prob"), "invalid_request", ["/op"]),
+        (request(op="../probe"), "invalid_request", ["/op"]),
+        (request(engine="../ffmpeg"), "invalid_request", ["/engine"]),
+        (request(engine="ffmpg"), "engine_unavailable", ["/engine"]),
+        (request(input={}), "invalid_request", ["/input/media"]),
+        (request(input={"media": ""}), "invalid_request", ["/input/media"]),
+        (request(input={"media": 7}), "invalid_request", ["/input/media"]),
+        (request(input={"media": "x", "loud": True}), "invalid_request", ["/input/loud"]),
+        (request(input=[]), "invalid_request", ["/input"]),
+        (request(), "input_not_found", ["/input/media"]),
+        (request(id="a b"), "invalid_request", ["/id"]),
+        (request(output_name="../x"), "invalid_request", ["/output_name"]),
+        (request(output_dir="/"), "invalid_request", ["/output_dir"]),
+        (request(output_dir="../.."), "invalid_request", ["/output_dir"]),
+        (request(options={"timeout_s": 0}), "invalid_request", ["/options/timeout_s"]),
+        (request(options={"devise": "cpu"}), "invalid_request", ["/options/devise"]),
+        (request(engine_options={"x": 1}), "invalid_request", ["/engine_options/x"]),
+        (request(op="compose", input={"shots": []}), "invalid_request", ["/input/shots"]),
+        (request(op="compose", input={"shots": [{}]}), "invalid_request", ["/input/shots/0/clip", "/input/shots/0/num_frames"]),
+        (
+            request(op="compose", input={"shots": [{"clip": "x", "num_frames": 0}], "width": 1001, "crf": 60}),
+            "invalid_request",
+            ["/input/crf", "/input/shots/0/num_frames", "/input/width"],
+        ),
+    ],
+)
+def test_a_wrong_request_ends_by_the_table_and_names_every_fault(
+    body: Any, code: str, pointers: list[str], tmp_path: Path
+) -> None:
+    done = worker("media_processing", body, "--output-dir", str(tmp_path))
+    answer = result_of(done)
+    error = answer["error"]
+    assert (answer["type"], answer["success"], error["code"], done.returncode) == ("error", False, code, TABLE[code]["exit"])
+    named = [row["pointer"] for row in error["details"]] or ([error["pointer"]] if error["pointer"] else [])
+    assert sorted(named) == pointers
+    assert b"Traceback" not in done.stderr
+    assert error["message"].encode()[:40] in done.stderr
+
+
+def test_a_misspelt_field_names_the_nearest_and_a_size_its_neighbours(tmp_path: Path) -> None:
+    body = request(op="compose", input={"shots": [{"clip": "x", "num_frames": 5}], "widht": 5, "height": 1001})
+    details = result_of(worker("media_processing", body))["error"]["details"]
+    text = " ".join(row["message"] for row in details)
+    assert "did you mean width" in text
+    assert "use 1000 or 1002" in text
+
+
+def test_a_wrong_request_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "import runtime.worker\n"
+        "from runtime.request import Family, prepare\n"
+        "from runtime.errors import WorkerError\n"
+        "for family, op, input in [('media_processing', 'probe', {'media': 'nothing'}),\n"
+        "                          ('speech_synthesis', 'synthesize', {'text': ''}),\n"
+        "                          ('image_generation', 'generate', {}),\n"
+        "                          ('video_generation', 'animate', {'image': 'nothing'})]:\n"
+        "    try:\n"
+        "        prepare({'v': 1, 'op': op, 'input': input}, Family(family), output_dir=None, timeout_s=None, serving=False)\n"
+        "        print('accepted', family)\n"
+        "    except WorkerError as error:\n"
+        "        pass\n"
+        "print(' '.join(sorted({name.split('.')[0] for name in sys.modules})))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(WORKERS)], capture_output=True, text=True, check=True)
+    assert not done.stdout.startswith("accepted")
+    assert set(done.stdout.split()) & HEAVY == set()
+    assert "jsonschema" in done.stdout
+
+
+def test_the_result_is_the_only_line_and_pure_ascii(tmp_path: Path) -> None:
+    sound = tone(tmp_path / "zvuk – ř.wav", seconds=0.3)
+    done = worker("media_processing", request(input={"media": str(sound)}))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert done.stdout.endswith(b"\n")
+    assert result_of(done)["output"]["audio"]["sample_rate"] == 48000
+    assert done.stderr == b""
+
+
+def test_neither_python_nor_a_child_nor_c_can_write_into_the_wire() -> None:
+    program = (
+        "import sys, os, ctypes, subprocess; sys.path.insert(0, sys.argv[1])\n"
+        "from runtime.streams import claim\n"
+        "requests, wire = claim()\n"
+        "print('python', flush=True); subprocess.run([sys.executable, '-c', 'print(\"child\")'])\n"
+        "os.write(1, b'raw\\n')\n"
+        "if os.name == 'posix': ctypes.CDLL(None).puts(b'c'); ctypes.CDLL(None).fflush(None)\n"
+        "assert sys.stdin.read() == '' and subprocess.run([sys.executable, '-c', 'input()'], stderr=-3).returncode\n"
+        "wire.send({'type': 'result', 'line': requests.readline().decode()})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(WORKERS)], input=b"hello\n", capture_output=True, check=True)
+    assert json.loads(done.stdout) == {"type": "result", "line": "hello\n"}
+    assert {b"python", b"child", b"raw"} <= set(done.stderr.split())
+
+
+@pytest.mark.parametrize("flags", [["--input"], ["--nonsense"], ["--timeout", "-1"], ["--log-level", "loud"]])
+def test_a_wrong_flag_ends_in_a_line_and_exit_code_2(flags: list[str]) -> None:
+    done = subprocess.run([sys.executable, str(WORKERS / "media_processing.py"), *flags], capture_output=True, check=False)
+    assert (done.returncode, result_of(done)["error"]["code"]) == (2, "usage")
+
+
+def test_help_is_on_stdout_and_names_operations_and_examples() -> None:
+    done = subprocess.run([sys.executable, str(WORKERS / "media_processing.py"), "--help"], capture_output=True, text=True, check=True)
+    assert "--output-dir" in done.stdout
+    assert "compose" in done.stdout
+    assert "examples:" in done.stdout
+
+
+def test_describe_names_every_operation_and_engine_that_is_there() -> None:
+    for script in sorted(WORKERS.glob("*.py")):
+        done = subprocess.run([sys.executable, str(script), "--describe"], capture_output=True, text=True, check=True)
+        said = json.loads(done.stdout)
+        assert set(said["ops"]) == {path.name.removesuffix(".schema.json") for path in (SCHEMAS / script.stem).glob("*.schema.json")}
+        assert set(said["engines"]) == {path.stem for path in (WORKERS / "engines" / script.stem).glob("[a-z]*.py")}
+        assert all(engine["usable"] for engine in said["engines"].values()), said["engines"]
+
+
+class Serving:
+    """A worker in --serve, spoken to line by line."""
+
+    def __init__(self, family: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(WORKERS / f"{family}.py"), "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.stdin: IO[bytes] = self.process.stdin
+        self.stdout: IO[bytes] = self.process.stdout
+
+    def say(self, *messages: dict[str, Any]) -> None:
+        self.stdin.write(b"".join(json.dumps(message).encode() + b"\n" for message in messages))
+        self.stdin.flush()
+
+    def hear(self, *kinds: str) -> dict[str, Any]:
+        """The next message of one of these kinds."""
+        for line in self.stdout:
+            message: dict[str, Any] = json.loads(line)
+            if message["type"] in kinds:
+                return message
+        raise AssertionError(f"the worker left without saying {kinds}")
+
+    def __enter__(self) -> Serving:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.stdin.close()
+        self.stdout.close()
+
+
+def test_a_serving_worker_answers_in_order_and_leaves_at_shutdown(tmp_path: Path) -> None:
+    sound = str(tone(tmp_path / "a.wav", seconds=0.2))
+    with Serving("media_processing") as serving:
+        ready = serving.hear("ready")
+        assert ready["pid"] == serving.process.pid
+        assert ready["engines"] == {"ffmpeg": "1"}
+        serving.say(
+            request(id="one", input={"media": sound}),
+            request(id="bad", input={}),
+            request(id="two", input={"media": sound}),
+            {"type": "shutdown"},
+        )
+        assert serving.hear("accepted")["id"] == "one"
+        assert [serving.hear("result", "error")["id"] for _ in range(3)] == ["one", "bad", "two"]
+        assert serving.process.wait(PATIENCE_S) == 0
+
+
+def test_what_is_loaded_stays_loaded(tmp_path: Path) -> None:
+    with Serving("speech_synthesis") as serving:
+        loads = []
+        for number in range(3):
+            serving.say({"v": 1, "id": str(number), "op": "synthesize", "input": {"text": "Hello."}, "output_dir": str(tmp_path)})
+            loads.append(serving.hear("result")["metrics"]["load_s"])
+    assert loads[0] > 0
+    assert loads[1:] == [0, 0]
+
+
+def test_relative_paths_are_refused_while_serving() -> None:
+    with Serving("media_processing") as serving:
+        serving.say(request(input={"media": "a.wav"}), request(id="2", output_dir="out"))
+        assert serving.hear("error")["error"]["pointer"] == "/input/media"
+        assert serving.hear("error")["error"]["pointer"] == "/output_dir"
+
+
+def test_a_used_id_a_wrong_line_and_a_wrong_control_are_refused_and_the_next_request_goes_on(tmp_path: Path) -> None:
+    sound = str(tone(tmp_path / "a.wav", seconds=0.2))
+    with Serving("media_processing") as serving:
+        serving.stdin.write(b"garbage\n\xff\n" + b"x" * (17 << 20) + b"\n")
+        serving.say({"type": "dance"}, request(id="good", input={"media": sound}))
+        assert [serving.hear("result", "error")["type"] for _ in range(5)] == ["error"] * 4 + ["result"]
+        serving.say({"type": "ping", "id": "p"})
+        assert serving.hear("pong") == {"type": "pong", "v": 1, "id": "p", "loaded": "ffmpeg", "waiting": 0}
+
+
+def composing(tmp_path: Path, **fields: Any) -> dict[str, Any]:
+    """A compose that takes many seconds."""
+    film = str(clip(tmp_path / "clip.mp4", frames=2))
+    shots = [{"clip": film, "num_frames": 100000}]
+    return {"v": 1, "op": "compose", "input": {"shots": shots, "loudness": None}, "output_dir": str(tmp_path / "out"), **fields}
+
+
+def test_a_running_and_a_waiting_request_can_be_cancelled(tmp_path: Path) -> None:
+    with Serving("media_processing") as serving:
+        serving.say(composing(tmp_path, id="long"), composing(tmp_path, id="waiting"))
+        serving.hear("progress")
+        serving.say({"type": "cancel", "id": "waiting"}, {"type": "cancel", "id": "long"})
+        answers = [serving.hear("result", "error") for _ in range(2)]
+    assert [(answer["id"], answer["error"]["code"]) for answer in answers] == [("long", "cancelled"), ("waiting", "cancelled")]
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_closed_stdin_ends_the_worker_and_its_ffmpeg_and_leaves_no_file(tmp_path: Path) -> None:
+    with Serving("media_processing") as serving:
+        serving.say(composing(tmp_path, id="long"))
+        serving.hear("progress")
+        everyone = [*family_tree(serving.process.pid)]
+        assert len(everyone) == 1
+        serving.stdin.close()
+        assert serving.process.wait(PATIENCE_S) == TABLE["cancelled"]["exit"]
+    assert still_alive(everyone) == []
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_deadline_ends_a_request(tmp_path: Path) -> None:
+    done = worker("media_processing", composing(tmp_path), "--timeout", "1")
+    assert (done.returncode, result_of(done)["error"]["code"]) == (124, "timeout")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_stream_writes_events_then_the_result(tmp_path: Path) -> None:
+    sound = str(tone(tmp_path / "a.wav", seconds=0.2))
+    done = worker("media_processing", request(op="join_audio", id="j", input={"clips": [sound]}), "--stream", "--output-dir", str(tmp_path))
+    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [message["type"] for message in messages] == ["accepted", "progress", "artifact", "result"]
+    assert [message["seq"] for message in messages[:-1]] == [0, 1, 2]
+    assert messages[2]["artifact"] == messages[-1]["output"]["audio"]
+
+
+def test_no_worker_imports_the_orchestrator_nor_the_orchestrator_a_worker() -> None:
+    for file in [*(ROOT / "workers").rglob("*.py")]:
+        assert "orchestrator" not in file.read_text(encoding="utf-8"), file
+    for file in (ROOT / "orchestrator").rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        assert not any(f"import {name}" in text or f"from {name}" in text for name in ("workers", "runtime", "media", "engines")), file

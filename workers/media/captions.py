@@ -1,0 +1,176 @@
+"""The captions op: timed words become cues, and the cues SRT, WebVTT and ASS files.
+
+SRT and WebVTT are written here: pysubs2's writers take literal braces and ``\\n`` in the text for ASS overrides and
+escape nothing. ASS, with its styles, goes through pysubs2.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+from media.cues import Cue, Limits, build, cells, units
+from runtime.context import Context
+from runtime.errors import WorkerError
+
+MEDIA_TYPES = {"srt": "application/x-subrip", "vtt": "text/vtt", "ass": "text/x-ass"}
+FAST_WORDS_PER_S = 4.0
+EM_AT_1080 = 72
+"""Default em size in pixels for a film whose shorter side has 1080."""
+_OUTLINE_EM, _SHADOW_EM = 0.07, 0.035
+
+
+def captions(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A002 - the wire's word
+    """Build cues from ``input["words"]``, write the formats asked for, return the output of the captions schema.
+
+    Warns ``no_words``, ``fast_speech`` (over 4 words a second), ``short_cue``. Raises WorkerError: ``invalid_request``
+    for words blank or out of order, ``font_not_found`` for a character without a glyph where ASS is asked for.
+    """
+    words = _read_words(input["words"])
+    if input["min_cue_s"] > input["max_cue_s"]:
+        message = f"min_cue_s is {input['min_cue_s']}, must not be above max_cue_s, which is {input['max_cue_s']}."
+        raise _invalid("/input/min_cue_s", message)
+    formats = input["formats"]
+    typeface, look, cues = None, None, []
+    if "ass" in formats:
+        from media.typeface import Typeface
+
+        typeface, look = Typeface("".join(word for word, _, _ in words), language=input["language"]), _look(input)
+    if words:
+        cues = _cues(words, input, typeface, look)
+    else:
+        context.warn("no_words", "There are no words: the caption files have no cues.")
+    context.check()
+    _warn(cues, input, context)
+    files = {kind: _write(kind, cues, look, typeface, context) for kind in MEDIA_TYPES if kind in formats}
+    return {
+        "files": {kind: files.get(kind) for kind in MEDIA_TYPES},
+        "cues": [_described(cue) for cue in cues],
+        "fonts": [_face_facts(face) for face in typeface.faces] if typeface else [],
+        "font_size_px": look.em if look else None,
+    }
+
+
+def _invalid(pointer: str, message: str, hint: str | None = None) -> WorkerError:
+    details = [{"pointer": pointer, "message": message}]
+    return WorkerError("invalid_request", message, pointer=pointer, hint=hint, details=details)
+
+
+def _read_words(given: list[dict[str, Any]]) -> list[tuple[str, int, int]]:
+    """(text, start, end) in centiseconds; blanks within a word become one space, control characters go."""
+    words: list[tuple[str, int, int]] = []
+    for number, word in enumerate(given):
+        pointer, start, end = f"/input/words/{number}", word["start_s"], word["end_s"]
+        text = unicodedata.normalize("NFC", " ".join(word["word"].split()))
+        text = "".join(char for char in text if unicodedata.category(char) != "Cc")
+        if not cells(text) or not text.strip():
+            raise _invalid(f"{pointer}/word", f"Word {number}, {word['word']!r}, shows nothing.", "Leave it out.")
+        if end < start:
+            raise _invalid(f"{pointer}/end_s", f"Word {number}, {text!r}, ends at {end} s, before its start {start} s.")
+        if number and start < given[number - 1]["start_s"]:
+            message = f"Word {number}, {text!r}, starts at {start} s, before the word in front of it."
+            raise _invalid(f"{pointer}/start_s", message, "Give the words in order of their starts.")
+        words.append((text, round(100 * start), round(100 * end)))
+    return words
+
+
+def _look(wanted: dict[str, Any]) -> Any:
+    from media.ass import Look
+
+    width, height = wanted["width"], wanted["height"]
+    em = float(wanted["font_size_px"] or EM_AT_1080 * min(width, height) / 1080)
+    edge = wanted["edge_margin"] if wanted["edge_margin"] is not None else 0.22 if height > width else 0.10
+    return Look(
+        width=width, height=height,
+        em=round(em, 1), outline=round(_OUTLINE_EM * em, 1), shadow=round(_SHADOW_EM * em, 1),
+        side_margin=round(wanted["side_margin"] * width), edge_margin=round(edge * height), position=wanted["position"],
+        text_color=wanted["text_color"], outline_color=wanted["outline_color"],
+        highlight_color=wanted["highlight_color"] if wanted["style"] == "highlight" else None,
+    )
+
+
+def _cues(words: list[tuple[str, int, int]], wanted: dict[str, Any], typeface: Any, look: Any) -> list[Cue]:
+    width = (look.width - 2 * look.side_margin - 2 * look.outline) / look.em if look else None
+    limits = Limits(
+        words_per_line=wanted["max_words_per_line"], chars_per_line=wanted["max_chars_per_line"],
+        lines=wanted["max_lines"], width=width,
+        min_cs=round(100 * wanted["min_cue_s"]), max_cs=round(100 * wanted["max_cue_s"]),
+    )
+    measure = typeface.width if typeface else lambda text: 0.0
+    last = None if wanted["duration_s"] is None else round(100 * wanted["duration_s"])
+    try:
+        return build(units(words, limits, measure), limits, measure(" "), last)
+    except ValueError as error:
+        message = f"font_size_px is {look.em:g} on a film {look.width} px wide: {error}."
+        raise _invalid("/input/font_size_px", message, "Ask for a smaller size or smaller margins.") from error
+
+
+def _warn(cues: list[Cue], wanted: dict[str, Any], context: Context) -> None:
+    fast = [cue for cue in cues if cue.words_per_s > FAST_WORDS_PER_S]
+    if fast:
+        worst = max(fast, key=lambda cue: cue.words_per_s)
+        context.warn(
+            "fast_speech",
+            f"{len(fast)} of {len(cues)} cues run faster than {FAST_WORDS_PER_S:g} words a second; "
+            f"the fastest, at {worst.start / 100} s, with {worst.words_per_s:.1f}.",
+        )
+    short = [cue for cue in cues if cue.end - cue.start < round(100 * wanted["min_cue_s"])]
+    if short:
+        context.warn(
+            "short_cue",
+            f"{len(short)} of {len(cues)} cues are shorter than {wanted['min_cue_s']} s, "
+            f"the first at {short[0].start / 100} s: there is no silence to extend them into.",
+        )
+
+
+def _described(cue: Cue) -> dict[str, Any]:
+    words = [cue.units[0].word, cue.units[-1].word + 1]
+    return {"start_s": cue.start / 100, "end_s": cue.end / 100, "lines": cue.texts, "words": words}
+
+
+def _face_facts(face: Any) -> dict[str, Any]:
+    return {"family": face.family, "weight": face.weight, "origin": face.origin}
+
+
+def _write(kind: str, cues: list[Cue], look: Any, typeface: Any, context: Context) -> dict[str, Any]:
+    path = context.temporary(kind)
+    if kind == "ass":
+        from media import ass
+
+        ass.write(path, cues, look, typeface)
+    else:
+        _write_text(path, to_srt(cues) if kind == "srt" else to_vtt(cues))
+    return context.publish(path, MEDIA_TYPES[kind], cues=len(cues))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def to_srt(cues: list[Cue]) -> str:
+    """SubRip text. The format has no escapes: U+2060, which draws nothing, parts what a player would take for a tag."""
+
+    def safe(line: str) -> str:
+        return re.sub(r"<(?=[a-zA-Z/!?])|\{(?=\S)|\\(?=[a-zA-Z])|-(?=->)", "\\g<0>\u2060", line)
+
+    blocks = (f"{number}\n{_time(cue.start, ',')} --> {_time(cue.end, ',')}\n" + "\n".join(map(safe, cue.texts)) + "\n"
+              for number, cue in enumerate(cues, 1))
+    return "\n".join(blocks)
+
+
+def to_vtt(cues: list[Cue]) -> str:
+    """WebVTT text, escaped as its standard says."""
+
+    def safe(line: str) -> str:
+        return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+    blocks = (f"{_time(cue.start, '.')} --> {_time(cue.end, '.')}\n" + "\n".join(map(safe, cue.texts)) + "\n"
+              for cue in cues)
+    return "\n".join(["WEBVTT\n", *blocks])
+
+
+def _time(centiseconds: int, mark: str) -> str:
+    seconds, rest = divmod(centiseconds, 100)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{mark}{10 * rest:03d}"

@@ -1,0 +1,203 @@
+"""The film: clips decoded and blended here, raw frames through one pipe, one FFmpeg that burns subtitles and encodes.
+
+Memory holds two clips at most, however many shots there are. The sound is mixed, set to its loudness and encoded first
+(it takes seconds), so that the one video encode carries audio that has been measured already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from media import ffmpeg as encoder
+from media.loudness import AUDIO_BITRATE, PRESETS, SAMPLE_RATE, Figures, measure, normalised
+from media.source import open_media, pcm_blocks, picture_frames
+from runtime.context import Context
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SHORT_CLIP_TOLERANCE_FRAMES = 0.5
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A clip and how many frames of the film are its own; the fade into the next shot comes on top."""
+
+    clip: str
+    num_frames: int
+
+
+def compose(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A002 - the wire's word
+    """The operation ``compose``; see its schema."""
+    width, height, fps = input["width"], input["height"], input["fps"]
+    shots = [Shot(**shot) for shot in input["shots"]]
+    total = sum(shot.num_frames for shot in shots)
+    _warn_of_short_clips(shots, input["transition_frames"], fps, context)
+    sound, loudness = _soundtrack(input, total / fps, context)
+    film = context.temporary("mp4")
+    codec = _encoder(input["encoder"], context)
+    stream, environment = _stream(input, sound, film, codec, context)
+    size = (width, height, fps)
+    with closing(blended(shots, input["transition_frames"], size)) as frames:
+        blocks = (memoryview(frame).cast("B") for frame in frames)
+        encoder.run(stream, blocks=encoder.counted(blocks, total, context), environment=environment, context=context)
+    facts = {"width": width, "height": height, "fps": fps, "num_frames": total, "duration_s": round(total / fps, 6)}
+    return {"video": context.publish(film, "video/mp4", **facts), "encoder": codec, "loudness": loudness}
+
+
+def blended(shots: Iterable[Shot], transition_frames: int, size: tuple[int, int, int]) -> Iterator[np.ndarray]:
+    """Every frame of the film, Σ num_frames of them: yuv420p arrays of shape (height·3/2, width).
+
+    A fade lies in the first frames of the later shot, under which the earlier clip runs on; it is never longer than
+    the later shot.
+    """
+    width, height, fps = size
+    listed = list(shots)
+    tail: Iterator[np.ndarray] | None = None
+    fade = 0
+    for number, shot in enumerate(listed):
+        after = min(transition_frames, listed[number + 1].num_frames) if number + 1 < len(listed) else 0
+        frames = picture_frames(shot.clip, width=width, height=height, fps=fps, count=shot.num_frames + after)
+        for position in range(shot.num_frames):
+            frame = next(frames)
+            if tail is not None and position < fade:
+                frame = mixed(next(tail), frame, (position + 1) / (fade + 1))
+            yield frame
+        tail, fade = frames, after
+
+
+def mixed(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
+    """``share`` (0…1) of ``after`` over ``before``, rounded to 8 bits."""
+    import numpy as np
+
+    weight = round(share * 256)
+    total = before.astype(np.uint16) * (256 - weight) + after.astype(np.uint16) * weight + 128
+    return (total >> 8).astype(np.uint8)
+
+
+def _warn_of_short_clips(shots: list[Shot], transition_frames: int, fps: int, context: Context) -> None:
+    for number, shot in enumerate(shots, 1):
+        wanted = shot.num_frames + (transition_frames if number < len(shots) else 0)
+        with open_media(shot.clip) as container:
+            stream = next(iter(container.streams.video), None)
+            seconds = float(stream.duration * stream.time_base) if stream is not None and stream.duration and stream.time_base else None
+        if seconds is not None and seconds * fps < wanted - SHORT_CLIP_TOLERANCE_FRAMES:
+            context.warn("clip_short", f"Clip {number} lasts {seconds:.2f} s of {wanted / fps:.2f} s; its last frame is held.")
+
+
+def _soundtrack(input: dict[str, Any], seconds: float, context: Context) -> tuple[Path, Figures]:  # noqa: A002
+    """The finished AAC file, exactly as long as the picture, and its measured loudness."""
+    samples = round(seconds * SAMPLE_RATE)
+    narration, music, preset = input["narration"], input["music"], input["loudness"]
+    output = context.temporary("m4a")
+
+    def spoken() -> Iterator[bytes]:
+        return fitted(pcm_blocks(narration, sample_rate=SAMPLE_RATE, channels=2) if narration else (), samples)
+
+    blocks = spoken
+    if music:
+        mix = context.temporary("wav")
+        encoder.run(_ducked(input, mix), blocks=side_by_side(spoken(), looped(music), samples), context=context)
+
+        def blocks() -> Iterator[bytes]:
+            return fitted(pcm_blocks(mix, sample_rate=SAMPLE_RATE, channels=2), samples)
+
+    if preset is not None:
+        return output, normalised(blocks, PRESETS[preset], output, context)
+    import ffmpeg
+
+    plain = ffmpeg.input("pipe:0", f="f32le", ar=SAMPLE_RATE, ac=2).output(str(output), v="error", **{"c:a": "aac", "b:a": AUDIO_BITRATE})
+    encoder.run(plain, blocks=blocks(), context=context)
+    return output, measure(output)
+
+
+def fitted(blocks: Iterable[bytes], samples: int, *, channels: int = 2) -> Iterator[bytes]:
+    """Cut 32-bit float blocks, or fill them with silence, to exactly ``samples`` samples a channel."""
+    left = samples * channels * 4
+    for block in blocks:
+        if left <= 0:
+            return
+        yield block[:left]
+        left -= len(block)
+    while left > 0:
+        yield bytes(min(left, SAMPLE_RATE * channels * 4))
+        left -= SAMPLE_RATE * channels * 4
+
+
+def looped(path: str) -> Iterator[bytes]:
+    """A file's sound over and over; ends only if the file has none."""
+    while True:
+        empty = True
+        for block in pcm_blocks(path, sample_rate=SAMPLE_RATE, channels=2):
+            empty = False
+            yield block
+        if empty:
+            return
+
+
+def side_by_side(first: Iterable[bytes], second: Iterable[bytes], samples: int) -> Iterator[bytes]:
+    """Two stereo sounds as one of four channels, so that a single pipe carries both."""
+    import numpy as np
+
+    def even(blocks: Iterable[bytes]) -> Iterator[np.ndarray]:
+        held = b""
+        for block in fitted(blocks, samples):
+            held += block
+            while len(held) >= SAMPLE_RATE * 8:
+                yield np.frombuffer(held[: SAMPLE_RATE * 8], np.float32).reshape(-1, 2)
+                held = held[SAMPLE_RATE * 8 :]
+        yield np.frombuffer(held, np.float32).reshape(-1, 2)
+
+    for left, right in zip(even(first), even(second), strict=True):
+        yield np.concatenate([left, right], axis=1).tobytes()
+
+
+def _ducked(input: dict[str, Any], output: Path) -> Any:  # noqa: A002 - the wire's word
+    """Channels 1 and 2 are the narration, 3 and 4 the music, which steps back while somebody speaks."""
+    import ffmpeg
+
+    both = ffmpeg.input("pipe:0", f="f32le", ar=SAMPLE_RATE, ac=4).audio.filter_multi_output("asplit", 3)
+    voice = both[0].filter("channelmap", map="0|1", channel_layout="stereo")
+    key = both[1].filter("channelmap", map="0|1", channel_layout="stereo")
+    music = both[2].filter("channelmap", map="2|3", channel_layout="stereo").filter("volume", f"{input['music_gain_db']}dB")
+    ducked = ffmpeg.filter([music, key], "sidechaincompress", threshold=0.03, ratio=8, attack=20, release=400)
+    mix = ffmpeg.filter([voice, ducked], "amix", inputs=2, duration="first", normalize=0)
+    return mix.output(str(output), v="error", **{"c:a": "pcm_f32le"})
+
+
+def _encoder(wanted: str, context: Context) -> str:
+    """The H.264 encoder to use: a hardware one only where it works, else libx264 with a warning."""
+    candidates = [name for name in encoder.ENCODERS if name != "libx264"] if wanted == "auto" else [wanted]
+    found = next((name for name in candidates if name == "libx264" or encoder.usable_encoder(name)), "libx264")
+    if found != wanted and wanted != "auto":
+        context.warn("encoder_fallback", f"{wanted} does not work on this machine; libx264 was used.")
+    return found
+
+
+def _stream(
+    input: dict[str, Any], sound: Path, film: Path, codec: str, context: Context  # noqa: A002 - the wire's word
+) -> tuple[Any, dict[str, str]]:
+    """The one FFmpeg command, and the environment in which it finds the fonts of the subtitles."""
+    import ffmpeg
+
+    picture = encoder.raw_video(width=input["width"], height=input["height"], fps=input["fps"])
+    options = encoder.video_options(encoder=codec, crf=input["crf"], preset=input["preset"])
+    options |= {"c:a": "copy", "movflags": "+faststart", "v": "error"}
+    if input["title"] is not None:
+        options["metadata"] = f"title={input['title']}"
+    streams, environment = [ffmpeg.input(str(sound)).audio], {}
+    subtitles = input["subtitles"]
+    if subtitles is not None and input["subtitles_mode"] == "burn":
+        from media.fonts import font_folder, fonts_of
+
+        folder = context.temporary("fonts")
+        environment = font_folder(fonts_of(Path(subtitles)), folder)
+        picture = picture.filter("ass", filename=subtitles, fontsdir=str(folder))
+    elif subtitles is not None:
+        options["c:s"] = "mov_text"
+        streams.append(ffmpeg.input(subtitles, protocol_whitelist="file")["s"])
+    return ffmpeg.output(picture, *streams, str(film), **options), environment

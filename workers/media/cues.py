@@ -1,0 +1,251 @@
+"""From timed words to caption cues: where a cue begins and ends, and how its lines are broken.
+
+The best of all divisions is found by dynamic programming over a cost: breaks cost least at sentence ends, then at
+phrases and pauses; lone short words, cues that flash by and ragged lines cost most. Times are whole centiseconds
+throughout, which is what ASS can say, so that every format shows the same times.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+PAUSE_CS = 70
+"""A silence longer than this always ends the cue."""
+JOIN_CS = 30
+"""A cue whose successor comes sooner than this stays until then, or the screen would blink."""
+_PHRASE_CS = 25  # a breath: as good a place to break as a comma
+
+_SENTENCE = re.compile(r"[.!?…。！？؟।]+[\"'”’»)\]」』]*$")
+_CLAUSE = re.compile(r"[,;:،；：，、–—-]+[\"'”’»)\]」』]*$")
+_ABBREVIATION = re.compile(r"^[\"'“‘«(]*(mr|mrs|ms|dr|st|prof|sr|jr|vs|bzw|tzv|např|mme|sra|(\w\.)*\w)\.$", re.I)
+_CLOSING = re.compile(r"^[\W_]*[,.!?…。！？、，；：」』）)\]”’»%؟،;:]+$")
+_UNSPACED = re.compile("[\u2e80-\u2fdf\u3000-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+                       "\ufe30-\ufe4f\uff00-\uff9f\U00020000-\U0003ffff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a cue may be. ``width`` of a line in ems of the face, None where nothing is drawn; times in centiseconds."""
+
+    words_per_line: int
+    chars_per_line: int
+    lines: int
+    min_cs: int
+    max_cs: int
+    width: float | None
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A word, or a piece of one longer than a line. ``width`` in ems; ``cells`` counts a wide character as two."""
+
+    text: str
+    word: int
+    start: int
+    end: int
+    width: float
+    cells: int
+    glued: bool
+    """Follows without a blank: Chinese and other scripts that write none, and pieces of one word."""
+
+
+@dataclass(frozen=True)
+class Cue:
+    """``lines`` of units on the screen from ``start`` to ``end``, in centiseconds."""
+
+    start: int
+    end: int
+    lines: tuple[tuple[Unit, ...], ...]
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        return tuple(itertools.chain.from_iterable(self.lines))
+
+    @property
+    def texts(self) -> list[str]:
+        return [line_text(line) for line in self.lines]
+
+    @property
+    def words_per_s(self) -> float:
+        """Words a second while it is shown; two cells of a script without blanks count as half a word."""
+        count = sum(unit.cells / 4 if _UNSPACED.search(unit.text) else 1.0 for unit in self.units)
+        return 100 * count / (self.end - self.start)
+
+
+def line_text(line: Sequence[Unit]) -> str:
+    """The text of a line, its blanks where the script writes them."""
+    return "".join(("" if number == 0 or unit.glued else " ") + unit.text for number, unit in enumerate(line))
+
+
+def cells(text: str) -> int:
+    """Number of character cells: a wide (CJK) character takes two, a combining mark or joiner none."""
+    drawn = [char for char in text if unicodedata.category(char) not in {"Mn", "Me", "Cf"}]
+    return len(drawn) + sum(unicodedata.east_asian_width(char) in "WF" for char in drawn)
+
+
+def units(words: Sequence[tuple[str, int, int]], limits: Limits, width: Callable[[str], float]) -> list[Unit]:
+    """One unit per (text, start, end), in centiseconds; a word too long for a line becomes several that share its time.
+
+    Starts are kept apart by a centisecond at least and ends before the next start, so that every word has its moment.
+    Raises ValueError when a single character is wider than a line.
+    """
+    made: list[Unit] = []
+    for number, (text, given, end) in enumerate(words):
+        start = max(given, made[-1].start + 1) if made else given
+        pieces = _pieces(text, limits, width)
+        glued = bool(made and _UNSPACED.match(text[0]) and _UNSPACED.match(made[-1].text[-1]))
+        span = max(end - start, len(pieces))
+        marks = [start + span * k // len(pieces) for k in range(len(pieces) + 1)]
+        for k, piece in enumerate(pieces):
+            made.append(Unit(piece, number, marks[k], marks[k + 1], width(piece), cells(piece), glued or k > 0))
+    ends = [unit.start for unit in made[1:]] + [made[-1].end] if made else []
+    return [replace(unit, end=max(unit.start + 1, min(unit.end, end))) for unit, end in zip(made, ends, strict=True)]
+
+
+def build(parts: Sequence[Unit], limits: Limits, blank: float, last_cs: int | None = None) -> list[Cue]:
+    """Divide the units into cues. ``blank`` is the width of a space in ems, ``last_cs`` the end of the film."""
+    count = len(parts)
+    best: list[tuple[float, int, _Lines]] = [(0.0, 0, ()), *[(math.inf, 0, ())] * count]
+    for first in range(count):
+        for stop in range(first + 1, count + 1):
+            lines = _break_lines(parts[first:stop], limits, blank)
+            if lines is None or (stop > first + 1 and not _together(parts, first, stop, limits)):
+                break
+            room = _room(parts, stop, last_cs)
+            cost = best[first][0] + lines[0] + _cue_cost(parts, first, stop, room, limits)
+            if cost < best[stop][0]:
+                best[stop] = (cost, first, lines[1])
+    cues: list[Cue] = []
+    stop = count
+    while stop:
+        _, first, split = best[stop]
+        start, end = parts[first].start, _end(parts, first, stop, _room(parts, stop, last_cs), limits)
+        cues.append(Cue(start, end, split))
+        stop = first
+    return cues[::-1]
+
+
+_Lines = tuple[tuple[Unit, ...], ...]
+
+
+def _together(parts: Sequence[Unit], first: int, stop: int, limits: Limits) -> bool:
+    """Whether the last unit may share the cue: not after a long pause, nor when it gets too long."""
+    pause = parts[stop - 1].start - parts[stop - 2].end
+    return pause <= PAUSE_CS and parts[stop - 1].end - parts[first].start <= limits.max_cs
+
+
+def _room(parts: Sequence[Unit], stop: int, last_cs: int | None) -> int | None:
+    """When the cue must be gone at the latest; None: whenever."""
+    return parts[stop].start if stop < len(parts) else last_cs
+
+
+def _end(parts: Sequence[Unit], first: int, stop: int, room: int | None, limits: Limits) -> int:
+    start, spoken = parts[first].start, parts[stop - 1].end
+    end = max(spoken, start + limits.min_cs)
+    if room is not None:
+        end = max(spoken, min(end, room))
+        if stop < len(parts) and room - end <= JOIN_CS:
+            end = room
+    return max(start + 1, min(end, start + limits.max_cs))
+
+
+def _cue_cost(parts: Sequence[Unit], first: int, stop: int, room: int | None, limits: Limits) -> float:
+    inside, last = parts[first : stop - 1], parts[stop - 1]
+    shown = _end(parts, first, stop, room, limits) - parts[first].start
+    cost = 1.0  # fewer cues are calmer
+    if stop < len(parts):
+        cost += _break_cost(last, parts[stop])
+    for unit, following in itertools.pairwise(parts[first:stop]):
+        cost += 1.6 if _ends_sentence(unit.text) else 0.0
+        cost += 0.5 if following.start - unit.end > _PHRASE_CS else 0.0
+    if shown < limits.min_cs:
+        cost += 1.0 + 3.0 * (limits.min_cs - shown) / limits.min_cs
+    if not inside and last.cells <= 4 and not (_ends_sentence(last.text) and shown >= limits.min_cs):
+        cost += 1.5
+    room_for = limits.lines * limits.chars_per_line if limits.width is None else limits.lines * limits.width
+    filled = sum(unit.cells if limits.width is None else unit.width for unit in parts[first:stop]) / room_for
+    return cost + 0.8 * max(0.0, 1 - filled) ** 2  # squared: two even cues rather than a full one and a crumb
+
+
+def _break_cost(unit: Unit, following: Unit) -> float:
+    """What it costs to end a line or a cue after this unit; 0 at a sentence end."""
+    if following.word == unit.word:
+        return 3.0
+    if following.cells and _CLOSING.match(following.text):
+        return 5.0
+    if _ends_sentence(unit.text):
+        return 0.0
+    if _CLAUSE.search(unit.text) or following.start - unit.end >= _PHRASE_CS:
+        return 0.25
+    return 0.9 if unit.cells > 3 or unit.glued else 1.2  # "the", "and", "of" belong to what follows
+
+
+def _ends_sentence(text: str) -> bool:
+    return bool(_SENTENCE.search(text)) and not _ABBREVIATION.match(text)
+
+
+def _break_lines(parts: Sequence[Unit], limits: Limits, blank: float) -> tuple[float, _Lines] | None:
+    """The fewest lines that hold the units, broken at the best places; None where they do not fit."""
+    for breaks in range(min(limits.lines, len(parts))):
+        found: tuple[float, _Lines] | None = None
+        for cuts in itertools.combinations(range(1, len(parts)), breaks):
+            edges = (0, *cuts, len(parts))
+            lines = tuple(tuple(parts[a:b]) for a, b in itertools.pairwise(edges))
+            widths = [_measure(line, limits, blank) for line in lines]
+            if max(widths) > 1:
+                continue
+            cost = (max(widths) - min(widths)) ** 2
+            cost += sum(0.4 * _break_cost(parts[cut - 1], parts[cut]) for cut in cuts)
+            cost += sum(0.5 for line in lines if breaks and len(line) == 1 and line[0].cells <= 4)
+            if found is None or cost < found[0]:
+                found = (cost, lines)
+        if found:
+            return found
+    return None
+
+
+def _measure(line: Sequence[Unit], limits: Limits, blank: float) -> float:
+    """How full the line is, by the tightest of its limits: at most 1 when it fits."""
+    blanks = sum(not unit.glued for unit in line[1:])
+    characters = sum(unit.cells for unit in line) + blanks
+    full = max((blanks + 1) / limits.words_per_line, characters / limits.chars_per_line)
+    if limits.width is None:
+        return full
+    return max(full, (sum(unit.width for unit in line) + blanks * blank) / limits.width)
+
+
+def _pieces(text: str, limits: Limits, width: Callable[[str], float]) -> list[str]:
+    """The text itself where it fits a line, else the fewest even pieces that do, cut between whole characters."""
+
+    def fits(piece: str) -> bool:
+        return cells(piece) <= limits.chars_per_line and (limits.width is None or width(piece) <= limits.width)
+
+    if fits(text):
+        return [text]
+    whole = _clusters(text)
+    least = max(cells(text) / limits.chars_per_line, width(text) / limits.width if limits.width else 0.0)
+    for count in range(max(2, math.ceil(least)), len(whole) + 1):
+        marks = [len(whole) * k // count for k in range(count + 1)]
+        pieces = ["".join(whole[a:b]) for a, b in itertools.pairwise(marks)]
+        if all(map(fits, pieces)):
+            return pieces
+    raise ValueError(f"{max(whole, key=width)!r} alone is wider than a line")
+
+
+def _clusters(text: str) -> list[str]:
+    """Characters with their marks, joiners and modifiers: what must not be cut apart."""
+    found: list[str] = []
+    for char in text:
+        skin_tone = "\U0001f3fb" <= char <= "\U0001f3ff"
+        joins = skin_tone or unicodedata.category(char) in {"Mn", "Mc", "Me", "Cf"}
+        closes = bool(found and _CLOSING.match(char) and not _CLOSING.match(found[-1][-1]))  # commas stay
+        if found and (joins or closes or found[-1].endswith("\u200d")):
+            found[-1] += char
+        else:
+            found.append(char)
+    return found

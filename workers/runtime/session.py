@@ -1,0 +1,175 @@
+"""One worker's life: its engine stays loaded, requests run one at a time, the caller can cancel at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtime import registry
+from runtime.context import Context
+from runtime.errors import WorkerError, classify
+from runtime.request import Family, Request, prepare
+
+if TYPE_CHECKING:
+    from runtime.engine import Engine
+    from runtime.streams import Wire
+
+HEARTBEAT_S = 10.0
+PROGRESS_INTERVAL_S = 0.1
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # getrusage: bytes on macOS, KiB elsewhere
+
+
+class Session:
+    """Runs requests and says on the wire how they go."""
+
+    def __init__(
+        self,
+        family: Family,
+        wire: Wire,
+        *,
+        output_dir: Path | None,
+        timeout_s: float | None,
+        events: bool,
+        serving: bool,
+        debug: bool,
+    ) -> None:
+        self.family, self.wire = family, wire
+        self._output_dir, self._timeout_s = output_dir, timeout_s
+        self._events, self._serving, self._debug = events, serving, debug
+        self._engine: Engine | None = None
+        self._loaded: tuple[str, ...] | None = None
+        self._last_progress = 0.0
+        self.deadline: float | None = None
+        """When the running request must have ended (time.monotonic), if it must."""
+        self.running: str | None = None
+
+    def run(self, raw: dict[str, Any], cancelled: threading.Event) -> int:
+        """Do one request to its end: exactly one result or error line. Returns its exit code."""
+        identity, sequence, started = raw.get("id"), iter(range(1 << 62)), time.monotonic()
+
+        def event(kind: str, fields: dict[str, Any]) -> None:
+            if self._events and not self._too_soon(kind, fields):
+                head = {"type": kind, "v": 1, "id": identity, "seq": next(sequence), "t_s": round(time.monotonic() - started, 3)}
+                self.wire.send({**head, **fields})
+
+        try:
+            request = prepare(
+                raw, self.family, output_dir=self._output_dir, timeout_s=self._timeout_s, serving=self._serving
+            )
+            identity = request.id
+            self.running = identity
+            timeout = request.options["timeout_s"]
+            self.deadline = time.monotonic() + timeout if timeout else None
+            event("accepted", {"engine": request.engine, "model": dict(request.model), "pid": os.getpid()})
+            context = Context(
+                output_dir=request.output_dir,
+                output_name=request.output_name,
+                engine_options=request.engine_options,
+                options=request.options,
+                cancelled=cancelled,
+                deadline=self.deadline,
+                emit=event,
+            )
+            self.wire.send(self._result(request, context))
+        except BaseException as error:
+            return self.fail(error, identity)
+        finally:
+            self.running = self.deadline = None
+        return 0
+
+    def fail(self, error: BaseException, identity: str | None) -> int:
+        """Say how a request failed, on the wire and in one short text on stderr. Returns the exit code."""
+        if self._debug:
+            import traceback
+
+            traceback.print_exception(error)
+        known = classify(error)
+        self.wire.send({"type": "error", "v": 1, "id": identity, "success": False, "error": known.as_json()})
+        hint = f" {known.hint}" if known.hint else ""
+        print(f"{known.code}: {known.message}{hint}"[:2000], file=sys.stderr, flush=True)  # noqa: T201
+        return known.exit_code
+
+    def _result(self, request: Request, context: Context) -> dict[str, Any]:
+        try:
+            begin = time.monotonic()
+            engine = self._ready(request, context)
+            loaded = time.monotonic()
+            context.check()
+            output = engine.run(request.op, request.input, context)
+            context.check()
+            done = time.monotonic()
+        finally:
+            context.clean_up()
+        return {
+            "type": "result",
+            "v": 1,
+            "id": request.id,
+            "op": request.op,
+            "success": True,
+            "engine": request.engine,
+            "model": {**request.model, **context.chosen},
+            "output": output,
+            "warnings": context.warnings,
+            "metrics": {
+                "import_s": round(context.import_s, 3),
+                "load_s": round(loaded - begin, 3),
+                "run_s": round(done - loaded, 3),
+                "peak_rss_mb": _peak_rss_mb(),
+                "peak_vram_mb": None,
+                "usage": context.usage,
+            },
+        }
+
+    def _ready(self, request: Request, context: Context) -> Engine:
+        """The loaded engine for this request; another one is unloaded first."""
+        how = {key: value for key, value in request.options.items() if key not in {"timeout_s", "batch_size"}}
+        key = (request.engine, json.dumps([dict(request.model), how], sort_keys=True))
+        if self._engine is None or self._loaded != key:
+            self.unload()
+            engine = registry.engine_class(self.family.name, request.engine)()
+            engine.load(request.model, request.options, context)
+            self._engine, self._loaded = engine, key
+        return self._engine
+
+    def unload(self) -> None:
+        """Drop the loaded engine."""
+        engine, self._engine, self._loaded = self._engine, None, None
+        if engine is not None:
+            engine.unload()
+
+    @property
+    def loaded(self) -> str | None:
+        """Name of the loaded engine."""
+        return self._loaded[0] if self._loaded else None
+
+    def heartbeat(self) -> None:
+        """Break a long silence while a request runs."""
+        running = self.running
+        if self._events and running and time.monotonic() - self.wire.last_write > HEARTBEAT_S:
+            self.wire.send({"type": "heartbeat", "v": 1, "id": running})
+
+    def _too_soon(self, kind: str, fields: dict[str, Any]) -> bool:
+        """Progress more often than a person can see is dropped, the last step never."""
+        if kind != "progress" or fields["current"] == fields["total"]:
+            return False
+        now = time.monotonic()
+        if now - self._last_progress < PROGRESS_INTERVAL_S:
+            return True
+        self._last_progress = now
+        return False
+
+
+def _peak_rss_mb() -> float | None:
+    """The most memory this worker has held plus the most that one of its children has, in MB; None on Windows."""
+    with contextlib.suppress(ImportError):
+        import resource
+
+        own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        return round((own + children) * RSS_UNIT / 1e6, 1)
+    return None
