@@ -158,3 +158,17 @@ def test_a_thumbnail_is_the_frame_at_its_time(tmp_path: Path) -> None:
         with Image.open(output["image"]["path"]) as picture:
             assert (picture.format, picture.size) == ("JPEG", (135, 240))
             assert abs(np.asarray(picture.convert("L")).mean() - level) < 5
+
+
+def test_as_many_samples_come_out_as_go_in(tmp_path: Path) -> None:
+    """loudnorm works in tenths of a second and starts late; neither may reach the file."""
+    for seconds in (1.017, 3.333):
+        sound = noise(tmp_path / "n.wav", seconds=seconds, volume=0.05)
+        film = tmp_path / "film.mp4"
+        ffmpeg("-i", clip(tmp_path / "v.mp4", frames=10), "-i", sound, "-c:v", "copy", film)
+        for media in (sound, film):
+            output = output_of("media_processing", "normalize_loudness", {"media": str(media)}, tmp_path / "out")
+            with av.open(str(media)) as before, av.open(output["media"]["path"]) as after:
+                lengths = [float(opened.streams.audio[0].duration * opened.streams.audio[0].time_base) for opened in (before, after)]
+                assert lengths[1] == pytest.approx(lengths[0], abs=0.001)
+                assert not after.streams.audio[0].start_time

@@ -149,8 +149,8 @@ def normalised(blocks: Blocks, target: Target, output: Path, context: Context) -
     if source["integrated_lufs"] is None:
         context.warn("silent_audio", "The sound is silent, so its loudness was left alone.")
     aim = replace(target, true_peak_dbtp=target.true_peak_dbtp - CODEC_HEADROOM_DB)
-    change = not _fits(source, aim)
-    if _limited(source, aim):
+    change = not _fits(source, replace(aim, true_peak_dbtp=aim.true_peak_dbtp + CODEC_HEADROOM_DB / 2))
+    if change and _limited(source, aim):
         aim = replace(aim, integrated_lufs=aim.integrated_lufs + LIMITER_LOSS_LU)
     for _ in range(MAX_CORRECTIONS + 1):
         sound = _set(_pipe(), source, aim) if change else _pipe()
@@ -206,8 +206,8 @@ def _pipe() -> Any:
 
 
 def _encoded(sound: Any, samples: int, output: Path) -> Any:
-    """loudnorm works at 192 kHz in whole tenths of a second and may forget the layout: all three are set right."""
+    """loudnorm works at 192 kHz in whole tenths of a second, starts late and may forget the layout: all are set right."""
     sound = sound.filter("aresample", SAMPLE_RATE).filter("aformat", channel_layouts="stereo")
-    sound = sound.filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
+    sound = sound.filter("asetpts", "N/SR/TB").filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
     codec = {"c:a": "pcm_s16le"} if output.suffix == ".wav" else {"c:a": "aac", "b:a": AUDIO_BITRATE}
     return sound.output(str(output), v="error", **codec)
