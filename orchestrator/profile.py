@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import tomllib
@@ -77,6 +78,6 @@ def _filled(value: Mapping[str, Any], part: Mapping[str, Any], schema: Mapping[s
     whole = dict(value)
     for name, inner in part.get("properties", {}).items():
         target = schema["$defs"]["stage"] if "$ref" in inner else inner
-        given = whole.get(name, inner.get("default"))
+        given = whole.get(name, copy.deepcopy(inner.get("default")))
         whole[name] = _filled(given, target, schema) if target.get("properties") else given
     return whole

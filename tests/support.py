@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 WORKERS = ROOT / "workers"
 SCHEMAS = ROOT / "schemas" / "v1"
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+SMALL = ("--set", "film.width=270", "--set", "film.height=480")
+"""A film that is made in seconds."""
 PATIENCE_S = 60
 """Longest wait for something that takes a second; only a failing test ever waits so long."""
 

@@ -17,10 +17,11 @@ def make(making: Making) -> None:
     settings = making.settings("keyframes")
     making.run.report.stage_items("keyframes", len(making.shots))
     size = {side: min(MAX_SIDE, 2 * round(making.size[side] * CAMERA_ROOM / 2)) for side in ("width", "height")}
+    pictures = settings["engine_options"].get("pictures")  # the user's own, one a shot
     for shot in making.shots:
         # The seed follows the words: a shot that moves to another place in the story keeps its picture.
         seed = (making.profile["film"]["seed"] + zlib.crc32(shot["prompt"].encode())) % 2**32
-        own = {"first_picture": shot["number"] - 1} if settings["engine_options"].get("pictures") else {}
+        own = {"pictures": Path(pictures).absolute(), "first_picture": shot["number"] - 1} if pictures else {}
         item = making.run.work(
             "keyframes", item_name("shot", shot["number"]), "image_generation", "generate",
             {**size, "seed": seed, **settings["input"], "prompts": [shot["prompt"]]}, settings=settings, engine_options=own,

@@ -1,0 +1,171 @@
+"""The finished film, by a second opinion: PyAV in the test, never the quality check's own numbers."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import pytest
+from media.loudness import measure
+from support import FFMPEG, ROOT, clip, ffmpeg, storygen
+
+from orchestrator import quality
+from orchestrator.profile import load
+
+
+@pytest.fixture(scope="module")
+def film(story: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film at full size."""
+    folder = tmp_path_factory.mktemp("full")
+    done = storygen("run", story, "--out", folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "final.mp4"
+
+
+def test_the_finished_file_is_what_was_promised(film: Path) -> None:
+    with av.open(str(film)) as opened:
+        picture, sound = opened.streams.video[0], opened.streams.audio[0]
+        codec = picture.codec_context
+        assert (picture.width, picture.height, picture.average_rate) == (1080, 1920, 30)
+        assert (codec.name, codec.profile, codec.pix_fmt) == ("h264", "High", "yuv420p")
+        assert (codec.colorspace, codec.color_primaries, codec.color_trc, codec.color_range) == (1, 1, 1, 1)  # BT.709, limited
+        assert (sound.codec_context.name, sound.codec_context.sample_rate, sound.codec_context.layout.name) == ("aac", 48000, "stereo")
+        lengths = [float(stream.duration * stream.time_base) for stream in (picture, sound)]
+        assert abs(lengths[0] - lengths[1]) <= 0.033
+        frames = [frame.pts for frame in opened.decode(picture)]
+        assert len(set(frames)) == len(frames) == round(lengths[0] * 30)
+    head = film.read_bytes()[:4096]
+    assert b"moov" in head
+
+
+def test_its_loudness_is_right_by_ffmpegs_own_report(film: Path) -> None:
+    command = [FFMPEG, "-i", str(film), "-af", "ebur128=peak=true", "-f", "null", "-"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    summary = said[said.rindex("Summary:") :]
+    integrated, peak = (re.search(pattern, summary) for pattern in (r"I:\s+(-?[\d.]+) LUFS", r"Peak:\s+(-?[\d.]+) dBFS"))
+    assert integrated is not None
+    assert peak is not None
+    assert float(integrated[1]) == pytest.approx(-14, abs=0.5)
+    assert float(peak[1]) <= -1
+
+
+def test_the_check_passes_it_and_the_films_data_lie_beside_it(film: Path) -> None:
+    done = storygen("check", film)
+    assert done.returncode == 0, done.stderr
+    assert {"final.mp4", "thumbnail.jpg", "captions.srt", "captions.vtt", "manifest.json"} <= {path.name for path in film.parent.iterdir()}
+
+
+def test_the_manifest_says_what_was_not_done_and_why(made: Path) -> None:
+    manifest = json.loads((made / "manifest.json").read_text(encoding="utf-8"))
+    states = {name: stage["state"] for name, stage in manifest["stages"].items()}
+    assert [name for name, state in states.items() if state == "skipped"] == ["idea", "revision", "guidance"]
+    assert all(manifest["stages"][name]["why"] for name in ("idea", "revision", "guidance"))
+    assert manifest["vision_model"] is None
+    assert sum(shot["num_frames"] for shot in manifest["shots"]) == manifest["facts"]["video"]["num_frames"]
+    assert " ".join(shot["text"] for shot in manifest["shots"]).split() == (
+        "An old man lit a lamp beside the sea. The wind put it out, and the night came back at once. "
+        "He lit it again. Far away, on the black water, a second lamp answered."
+    ).split()
+
+
+def test_picture_and_words_run_together(made: Path) -> None:
+    """Each caption's words sound while their shot is on the screen."""
+    manifest = json.loads((made / "manifest.json").read_text(encoding="utf-8"))
+    words = json.loads((made / "voice" / "words" / "words.json").read_text(encoding="utf-8"))["words"]
+    position = 0
+    for shot in manifest["shots"]:
+        for word in shot["text"].split():
+            spoken = words[position]
+            assert spoken["word"] == word
+            assert shot["start_s"] - 0.02 <= (spoken["start_s"] + spoken["end_s"]) / 2 <= shot["end_s"] + 0.02
+            position += 1
+    assert position == len(words)
+
+
+# The quality check: six spoilt films, one a rule.
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second of film that keeps every promise at 270×480."""
+    folder = tmp_path_factory.mktemp("good")
+    sound = folder / "n.wav"
+    ffmpeg("-f", "lavfi", "-i", "anoisesrc=r=48000:d=2:c=pink:s=7:a=0.3", "-ac", "2", sound)
+    gain = -14 - (measure(sound)["integrated_lufs"] or 0)
+    path = folder / "good.mp4"
+    ffmpeg("-i", clip(folder / "v.mp4", frames=60), "-i", sound, *CODING, "-af", f"volume={gain}dB", "-t", "2", path)
+    return path
+
+
+COLOR = ("-vf", "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv")
+CODING = (*COLOR, "-c:v", "libx264", "-profile:v", "high", "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "192k", "-movflags", "+faststart")
+FILM = {"width": 270, "height": 480, "fps": 30}
+SPOILT: dict[str, tuple[tuple[str, ...], str]] = {
+    "size": (("-vf", f"scale=480:270,{COLOR[1]}"), "480×270"),
+    "rate": (("-vf", f"fps=25,{COLOR[1]}"), "25.0 frames a second"),
+    "pixels": (("-pix_fmt", "yuv444p", "-profile:v", "high444"), "pixel_format is yuv444p"),
+    "colour": (("-vf", "setparams=color_primaries=smpte170m:color_trc=smpte170m:colorspace=smpte170m:range=tv"), "color_space is smpte170m"),
+    "channels": (("-ac", "1"), "channels is 1"),
+    "length": (("-af", "atrim=end=1.9"), "must end within 33 ms"),
+    "loudness": (("-af", "volume=-3dB"), "LUFS; it must be"),
+    "peak": (("-af", "volume=-14dB,asplit[a][b];[b]atrim=end=0.001,volume=60dB[c];[a][c]amix=normalize=0:duration=first,volume=14dB"), "true peak"),
+    "index": (("-movflags", "0"), "index lies behind the media"),
+}
+
+
+def test_the_check_passes_a_good_film(good: Path) -> None:
+    done = storygen("check", good, "--set", "film.width=270", "--set", "film.height=480")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("fault", SPOILT)
+def test_the_check_names_the_one_thing_that_is_spoilt(fault: str, good: Path, tmp_path: Path) -> None:
+    changes, complaint = SPOILT[fault]
+    spoilt = tmp_path / "spoilt.mp4"
+    ffmpeg("-i", good, *CODING, *changes, spoilt)
+    done = storygen("check", spoilt, "--set", "film.width=270", "--set", "film.height=480")
+    assert done.returncode == 73
+    faults = [line for line in done.stderr.splitlines() if line.startswith("  ")]
+    assert any(complaint in line for line in faults), done.stderr
+    assert all(complaint in line for line in faults) or fault in {"pixels", "colour", "peak"}, done.stderr
+
+
+def test_a_film_below_standard_fails_the_run_and_leaves_no_final_file(story: Path, tmp_path: Path) -> None:
+    done = storygen("run", story, "--out", tmp_path, "--set", "film.width=270", "--set", "film.height=480", "--set", "post.input.loudness=podcast")
+    assert done.returncode == 73
+    assert "LUFS; it must be" in done.stderr
+    assert not (tmp_path / "final.mp4").exists()
+    assert json.loads((tmp_path / "manifest.json").read_text())["state"] == "failed"
+
+
+def test_every_rule_of_the_check_has_a_spoilt_film() -> None:
+    assert len(quality.RULES) <= len(SPOILT)
+    assert load("draft")["film"]["width"] == 1080
+
+
+def examples() -> Iterator[Path]:
+    yield from sorted((ROOT / "examples").glob("*.md"))
+
+
+@pytest.mark.parametrize("path", examples(), ids=lambda path: path.stem)
+def test_an_example_story_is_60_to_90_s_long(path: Path, tmp_path: Path) -> None:
+    """Its voice and shots only; the demo makes the whole film."""
+    from orchestrator.making import Making
+    from orchestrator.pool import Pool
+    from orchestrator.progress import PlainReport
+    from orchestrator.run import Run
+    from orchestrator.stages import STAGES
+    from orchestrator.stages.collect import story_text
+
+    with Pool() as pool, Run(tmp_path, pool, PlainReport()) as run:
+        making = Making(run, load("draft"), path, story_text(path))
+        for name, make in STAGES[:7]:
+            run.report.stage_started(name, None)
+            make(making)
+    assert 60 <= making.duration_s <= 90
+    assert 8 <= len(making.shots) <= 25
+    assert all(2 <= shot["num_frames"] / 30 <= 10 for shot in making.shots)

@@ -1,0 +1,197 @@
+"""What is done stays done, what changed is redone, and nothing that dies leaves anything behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from filelock import FileLock
+from support import PATIENCE_S, ROOT, SMALL, family_tree, still_alive, storygen
+
+
+def accepted(folder: Path) -> list[tuple[str, str]]:
+    """(stage, item) of every request that a worker took in the last run."""
+    events = [json.loads(line) for line in (folder / "events.ndjson").read_text().splitlines()]
+    last = max(number for number, event in enumerate(events) if event["type"] == "run_started")
+    return [(event["stage"], event["item"]) for event in events[last:] if event["type"] == "accepted"]
+
+
+def test_a_second_run_does_nothing(run_folder: Path, story: Path) -> None:
+    assert accepted(run_folder)
+    before = {path: path.stat().st_mtime_ns for path in run_folder.rglob("*_001.*")}
+    done = storygen("run", story, "--out", run_folder, *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert "nothing was done" in done.stderr
+    assert accepted(run_folder) == []
+    assert {path: path.stat().st_mtime_ns for path in run_folder.rglob("*_001.*")} == before
+
+
+def test_one_shot_lost_redoes_that_shot_and_the_film(run_folder: Path, story: Path) -> None:
+    film = (run_folder / "final.mp4").read_bytes()
+    shutil.rmtree(run_folder / "video" / "shot-002")
+    assert storygen("run", story, "--out", run_folder, *SMALL).returncode == 0
+    assert ("video", "shot-002") in accepted(run_folder)
+    # The same clip comes out bit for bit, so the film that was made of it still stands.
+    assert accepted(run_folder) == [("video", "shot-002")]
+    assert (run_folder / "final.mp4").read_bytes() == film
+
+
+def test_one_shot_and_the_film_lost_redoes_those(run_folder: Path, story: Path) -> None:
+    film = (run_folder / "final.mp4").read_bytes()
+    shutil.rmtree(run_folder / "video" / "shot-002")
+    shutil.rmtree(run_folder / "post" / "film")
+    assert storygen("run", story, "--out", run_folder, *SMALL).returncode == 0
+    assert accepted(run_folder) == [("video", "shot-002"), ("post", "film")]
+    assert (run_folder / "final.mp4").read_bytes() == film
+
+
+@pytest.mark.parametrize("spoil", ["truncated", "edited", "missing"])
+def test_an_artifact_that_is_not_what_it_was_is_made_again(spoil: str, run_folder: Path, story: Path) -> None:
+    picture = run_folder / "keyframes" / "shot-001" / "shot-001_001.png"
+    whole = picture.read_bytes()
+    if spoil == "missing":
+        picture.unlink()
+    else:
+        picture.write_bytes(whole[:1000] if spoil == "truncated" else whole + b"x")
+    assert storygen("run", story, "--out", run_folder, *SMALL).returncode == 0
+    assert accepted(run_folder) == [("keyframes", "shot-001")]
+    assert picture.read_bytes() == whole
+
+
+def test_a_broken_result_file_is_no_result(run_folder: Path, story: Path) -> None:
+    (run_folder / "subtitles" / "captions" / "result.json").write_text('{"key": "')
+    assert storygen("run", story, "--out", run_folder, *SMALL).returncode == 0
+    assert ("subtitles", "captions") in accepted(run_folder)
+
+
+def test_a_changed_sentence_redoes_what_depends_on_it_and_nothing_else(run_folder: Path, story: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "changed.md"
+    changed.write_text(story.read_text(encoding="utf-8").replace("He lit it again.", "He lit it twice."), encoding="utf-8")
+    assert storygen("run", changed, "--out", run_folder, *SMALL).returncode == 0
+    redone = accepted(run_folder)
+    assert [item for stage, item in redone if stage == "voice"] == ["line-003", "joined", "narration"]
+    assert ("keyframes", "shot-001") not in redone
+    assert ("video", "shot-001") not in redone
+    assert ("post", "film") in redone
+
+
+def test_a_run_folder_can_be_moved(run_folder: Path, story: Path, tmp_path: Path) -> None:
+    moved = run_folder.rename(tmp_path / "elsewhere")
+    assert storygen("run", story, "--out", moved, *SMALL).returncode == 0
+    assert accepted(moved) == []
+
+
+def test_two_runs_cannot_share_a_folder(run_folder: Path, story: Path) -> None:
+    with FileLock(run_folder / ".lock"):
+        done = storygen("run", story, "--out", run_folder, *SMALL)
+    assert done.returncode == 73
+    assert "Another run" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_users_own_pictures_are_shown(run_folder: Path, story: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    folder = tmp_path / "my pictures ü"
+    folder.mkdir()
+    for name, color in (("1.png", (200, 30, 30)), ("2.jpg", (30, 30, 200))):
+        Image.new("RGB", (600, 900), color).save(folder / name)
+    assert storygen("run", story, "--out", run_folder, *SMALL, "--pictures", folder).returncode == 0
+    for number, color in ((1, (200, 30, 30)), (2, (30, 30, 200))):
+        with Image.open(run_folder / "keyframes" / f"shot-00{number}" / f"shot-00{number}_001.png") as picture:
+            assert all(abs(a - b) < 4 for a, b in zip(picture.convert("RGB").getpixel((50, 50)), color, strict=True))  # type: ignore[arg-type]
+    Image.new("RGB", (600, 900), (1, 99, 1)).save(folder / "1.png")
+    assert storygen("run", story, "--out", run_folder, *SMALL, "--pictures", folder).returncode == 0
+    assert ("keyframes", "shot-001") in accepted(run_folder)
+
+
+# What dies
+
+
+class Running:
+    """A run in its own process, followed by its events."""
+
+    def __init__(self, story: Path, folder: Path) -> None:
+        command = [sys.executable, "-m", "orchestrator", "run", str(story), "--out", str(folder), "--json", *SMALL]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+
+    def until(self, stage: str, kind: str) -> dict[str, Any]:
+        """The first event of this kind in this stage."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            event: dict[str, Any] = json.loads(line)
+            if (event.get("stage"), event["type"]) == (stage, kind):
+                return event
+        raise AssertionError(f"no {kind} in {stage}: {self.process.stderr.read() if self.process.stderr else ''}")
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def half_written(folder: Path) -> list[Path]:
+    """Files under a final name that are not whole."""
+    found = []
+    for result in folder.glob("*/*/result.json"):
+        json.loads(result.read_text(encoding="utf-8"))
+    for path in folder.glob("*/*/*.*"):
+        if path.name.startswith("."):
+            continue
+        if path.suffix == ".mp4" and b"moov" not in path.read_bytes():
+            found.append(path)
+    return found
+
+
+def lose_the_film(folder: Path) -> None:
+    shutil.rmtree(folder / "post")
+    (folder / "final.mp4").unlink()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_when_the_host_dies_in_compose_nothing_lives_on_and_the_next_run_completes(
+    death: signal.Signals, run_folder: Path, story: Path
+) -> None:
+    lose_the_film(run_folder)
+    with Running(story, run_folder) as running:
+        running.until("post", "progress")
+        everyone = family_tree(running.process.pid)
+        assert any("ffmpeg" in process.name() for process in everyone)
+        os.kill(running.process.pid, death)
+        assert running.process.wait(PATIENCE_S) == (-9 if death == signal.SIGKILL else 130)
+    assert still_alive(everyone) == []
+    assert half_written(run_folder) == []
+    assert not (run_folder / "final.mp4").exists()
+    assert storygen("run", story, "--out", run_folder, *SMALL).returncode == 0
+    assert accepted(run_folder) == [("post", "film"), ("post", "check"), ("post", "thumbnail")]
+    assert not list(run_folder.rglob("*.partial.*"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_when_the_worker_dies_in_compose_the_run_says_so_and_the_next_completes(run_folder: Path, story: Path) -> None:
+    lose_the_film(run_folder)
+    with Running(story, run_folder) as running:
+        pid = running.until("post", "accepted")["pid"]
+        running.until("post", "progress")
+        everyone = family_tree(running.process.pid)
+        assert psutil.Process(pid) in everyone
+        os.kill(pid, signal.SIGKILL)
+        _, said = running.process.communicate(timeout=PATIENCE_S)
+    assert running.process.returncode == 70
+    assert "media_processing worker ended without an answer (exit code -9)" in said
+    assert "Traceback" not in said
+    assert still_alive(everyone) == []
+    assert half_written(run_folder) == []
+    assert storygen("run", story, "--out", run_folder, *SMALL).returncode == 0
+    assert not list(run_folder.rglob("*.partial.*"))
