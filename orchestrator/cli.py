@@ -40,11 +40,27 @@ def cli() -> None:
 @click.option("--idea", help="An idea instead of a story; needs a profile with a text model.")
 @click.option("--profile", default="draft", show_default=True, help="Name of a profile, or the path of a .toml file.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; default runs/<name of the story>.")
-@click.option("--pictures", type=click.Path(path_type=Path), help="Folder with your own pictures, one a shot in order of their names.")
-@click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Change one value of the profile; may be repeated.")
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path),
+    help="Folder with your own pictures, one a shot in order of their names.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="STAGE.KEY=VALUE",
+    help="Change one value of the profile; may be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Progress and result as JSON lines on stdout.")
 def run(
-    story: Path | None, idea: str | None, profile: str, out: Path | None, pictures: Path | None, settings: tuple[str, ...], as_json: bool
+    story: Path | None,
+    idea: str | None,
+    profile: str,
+    out: Path | None,
+    pictures: Path | None,
+    settings: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Make the film of STORY, a text or Markdown file. The same command again continues or does nothing.
 
@@ -77,9 +93,20 @@ def run(
 @cli.command()
 @click.argument("family")
 @click.argument("op")
-@click.option("--input", "source", required=True, help="JSON file with the operation's input (or a whole request); - is standard input.")
+@click.option(
+    "--input",
+    "source",
+    required=True,
+    help="JSON file with the operation's input (or a whole request); - is standard input.",
+)
 @click.option("--engine", default="auto", show_default=True, help="Engine that does it.")
-@click.option("--output-dir", type=click.Path(path_type=Path, file_okay=False), default=Path("."), show_default=True, help="Folder for the files.")
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("."),
+    show_default=True,
+    help="Folder for the files.",
+)
 def call(family: str, op: str, source: str, engine: str, output_dir: Path) -> None:
     """Have one worker do one operation and print its result.
 
@@ -114,7 +141,9 @@ def check(film: Path, profile: str, settings: tuple[str, ...]) -> None:
     faults = quality.faults(facts, wanted)
     if faults:
         raise StorygenError("output_failed", f"{film} is not as promised.", details=faults)
-    click.echo(f"{film}: good ({facts['loudness']['integrated_lufs']} LUFS, {facts['loudness']['true_peak_dbtp']} dBTP)")
+    click.echo(
+        f"{film}: good ({facts['loudness']['integrated_lufs']} LUFS, {facts['loudness']['true_peak_dbtp']} dBTP)"
+    )
 
 
 def _no_story(idea: str | None, name: str, profile: dict[str, Any]) -> StorygenError:
@@ -129,7 +158,11 @@ def _no_story(idea: str | None, name: str, profile: dict[str, Any]) -> StorygenE
 
 def _folder(pictures: Path) -> Path:
     if not pictures.is_dir():
-        raise StorygenError("input_not_found", f"There is no folder {pictures}.", "--pictures takes the folder that holds your pictures.")
+        raise StorygenError(
+            "input_not_found",
+            f"There is no folder {pictures}.",
+            "--pictures takes the folder that holds your pictures.",
+        )
     return pictures.resolve()
 
 
@@ -162,21 +195,24 @@ def _with_absolute_files(value: Any) -> Any:
 
 def _summary(manifest: dict[str, Any], folder: Path) -> str:
     made = sum(stage["made"] for stage in manifest["stages"].values())
-    video, loudness = manifest["facts"]["video"], manifest["facts"]["loudness"]
+    video, lufs = manifest["facts"]["video"], manifest["facts"]["loudness"]["integrated_lufs"]
+    shots = f"{len(manifest['shots'])} shots"
     lines = [
         f"{manifest['title']}: {folder / 'final.mp4'}",
-        f"  {video['width']}×{video['height']}, {video['fps']:g} fps, {video['duration_s']:.1f} s, {len(manifest['shots'])} shots, "
-        f"{loudness['integrated_lufs']:.1f} LUFS",
+        f"  {video['width']}×{video['height']}, {video['fps']:g} fps, {video['duration_s']:.1f} s, {shots}, {lufs:.1f} LUFS",
         f"  {made} items made in {manifest['seconds']:.1f} s" if made else "  nothing had changed; nothing was done",
     ]
     if not manifest["language_given"]:
         lines.append("  language: assumed to be English; a line 'language: xx' at the top of the story says otherwise")
-    lines += [f"  warning: {warning['stage']} {warning['item']}: {warning['message']}" for warning in manifest["warnings"]]
+    lines += [
+        f"  warning: {warning['stage']} {warning['item']}: {warning['message']}" for warning in manifest["warnings"]
+    ]
     return "\n".join(lines)
 
 
 def main() -> NoReturn:
     """Run the command line; every end is an exit code of the error table."""
+
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise Interrupted
 

@@ -36,4 +36,6 @@ def from_wire(line: dict[str, Any], where: str) -> StorygenError:
     """The error line of a worker as an exception; ``where`` names the stage and item."""
     error = line["error"]
     details = [f"{row['pointer']}: {row['message']}" for row in error.get("details") or []]
-    return StorygenError(error["code"], f"{where}: {error['message']}" if where else error["message"], error.get("hint"), details)
+    return StorygenError(
+        error["code"], f"{where}: {error['message']}" if where else error["message"], error.get("hint"), details
+    )

@@ -53,7 +53,13 @@ def _stage(name: str, make: Any, making: Making) -> dict[str, Any]:
     seconds = time.monotonic() - begun
     reused = sum(item.reused for item in items)
     run.report.stage_done(name, seconds, reused, len(items) - reused, skipped)
-    return {"state": "skipped" if skipped else "done", "why": skipped, "seconds": round(seconds, 3), "reused": reused, "made": len(items) - reused}
+    return {
+        "state": "skipped" if skipped else "done",
+        "why": skipped,
+        "seconds": round(seconds, 3),
+        "reused": reused,
+        "made": len(items) - reused,
+    }
 
 
 def _place_results(making: Making) -> None:
@@ -73,7 +79,9 @@ def _manifest(making: Making, stages: Mapping[str, Any], seconds: float, error: 
     return {
         "v": 1,
         "state": "failed" if error else "done",
-        "error": {"code": error.code, "message": error.message, "hint": error.hint, "details": error.details} if error else None,
+        "error": {"code": error.code, "message": error.message, "hint": error.hint, "details": error.details}
+        if error
+        else None,
         "title": making.source.get("title"),
         "language": making.source.get("language"),
         "language_given": making.source.get("language_given"),
@@ -86,7 +94,11 @@ def _manifest(making: Making, stages: Mapping[str, Any], seconds: float, error: 
             {**shot, "keyframe": _inside(folder, keyframe), "clip": _inside(folder, clip)}
             for shot, keyframe, clip in zip(making.shots, making.keyframes, making.clips, strict=False)
         ],
-        "warnings": [{"stage": item.stage, "item": item.name, **warning} for item in making.run.items for warning in item.warnings],
+        "warnings": [
+            {"stage": item.stage, "item": item.name, **warning}
+            for item in making.run.items
+            for warning in item.warnings
+        ],
         "items": [_item(item, folder) for item in making.run.items],
     }
 

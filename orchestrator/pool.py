@@ -19,9 +19,15 @@ class Pool:
         self._descriptions: dict[str, dict[str, Any]] = {}
 
     def request(
-        self, family: str, request: Mapping[str, Any], on_event: OnEvent | None = None, *, where: str = "", python: str | None = None
+        self,
+        family: str,
+        request: Mapping[str, Any],
+        on_event: OnEvent | None = None,
+        *,
+        where: str = "",
+        python: str | None = None,
     ) -> dict[str, Any]:
-        """Have the family's warm worker do one request; returns the result line. A crashed worker is replaced next time."""
+        """Have the family's warm worker do one request; returns the result. A crashed worker is replaced next time."""
         key = (family, python or sys.executable)
         worker = self._workers.get(key)
         if worker is None:
@@ -37,9 +43,14 @@ class Pool:
         """The version of an engine, part of every reuse key. Raises StorygenError ``engine_unavailable``."""
         engines = self.describe(family)["engines"]
         if engine not in engines:
-            raise StorygenError("engine_unavailable", f"{family} has no engine {engine!r}.", f"Known: {', '.join(engines)}.")
+            raise StorygenError(
+                "engine_unavailable", f"{family} has no engine {engine!r}.", f"Known: {', '.join(engines)}."
+            )
         if not engines[engine]["usable"]:
-            raise StorygenError("engine_unavailable", f"The engine {engine} of {family} cannot be used here: {engines[engine]['why_not']}.")
+            raise StorygenError(
+                "engine_unavailable",
+                f"The engine {engine} of {family} cannot be used here: {engines[engine]['why_not']}.",
+            )
         return str(engines[engine]["version"])
 
     def describe(self, family: str) -> dict[str, Any]:

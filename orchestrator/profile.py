@@ -1,4 +1,4 @@
-"""Profiles: which engine does each stage, read from TOML, checked and completed by ``schemas/v1/profile.schema.json``."""
+"""Profiles say which engine does each stage: TOML, checked and completed by ``schemas/v1/profile.schema.json``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def _read(name: str) -> dict[str, Any]:
     path = own if own.suffix == ".toml" else PROFILES / f"{name}.toml"
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in PROFILES.glob("*.toml")))
-        raise StorygenError("usage", f"There is no profile {name!r}.", f"Known: {known}; or give the path of a .toml file.")
+        raise StorygenError(
+            "usage", f"There is no profile {name!r}.", f"Known: {known}; or give the path of a .toml file."
+        )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -67,7 +69,12 @@ def _check(profile: dict[str, Any], schema: dict[str, Any]) -> None:
         guess = ""
         if error.validator == "additionalProperties":
             known = list(error.schema["properties"])
-            near = [match for key in error.instance if key not in known for match in difflib.get_close_matches(key, known, n=1)]
+            near = [
+                match
+                for key in error.instance
+                if key not in known
+                for match in difflib.get_close_matches(key, known, n=1)
+            ]
             guess = f" Did you mean {near[0]}?" if near else f" Known: {', '.join(known)}."
         details.append(f"{where or 'the profile'}: {error.message}.{guess}")
     if details:

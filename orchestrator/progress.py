@@ -62,7 +62,9 @@ class JsonReport:
         self._say("item_done", stage=stage, item=item, warnings=warnings)
 
     def event(self, stage: str, item: str, event: Mapping[str, Any]) -> None:
-        print(json.dumps({**event, "stage": stage, "item": item, "step": event.get("stage")}), file=self._out, flush=True)
+        print(
+            json.dumps({**event, "stage": stage, "item": item, "step": event.get("stage")}), file=self._out, flush=True
+        )
 
     def close(self) -> None:
         self._out.flush()
@@ -86,7 +88,11 @@ class PlainReport:
         self._say(f"{stage}: {items} items")
 
     def stage_done(self, stage: str, seconds: float, reused: int, made: int, skipped: str | None) -> None:
-        self._say(f"{stage}: skipped, {skipped}" if skipped else f"{stage}: done in {seconds:.1f} s ({made} made, {reused} reused)")
+        self._say(
+            f"{stage}: skipped, {skipped}"
+            if skipped
+            else f"{stage}: done in {seconds:.1f} s ({made} made, {reused} reused)"
+        )
 
     def item_started(self, stage: str, item: str, *, reused: bool) -> None:
         """Nothing: the stage's line counts them."""
@@ -111,8 +117,13 @@ class LiveReport:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         self._progress = Progress(
-            TextColumn("{task.description:<10}"), BarColumn(bar_width=30), TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[note]}"), TimeElapsedColumn(), TimeRemainingColumn(compact=True), console=Console(stderr=True),
+            TextColumn("{task.description:<10}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
         )
         self._progress.start()
         self._tasks: dict[str, Any] = {}

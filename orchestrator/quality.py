@@ -36,24 +36,37 @@ def _rate(facts: Facts, film: Mapping[str, Any]) -> list[str]:
 
 def _video_coding(facts: Facts, film: Mapping[str, Any]) -> list[str]:
     wanted = {
-        "codec": "h264", "profile": "High", "pixel_format": "yuv420p", "color_space": "bt709", "color_primaries": "bt709",
-        "color_transfer": "bt709", "color_range": "tv",
+        "codec": "h264",
+        "profile": "High",
+        "pixel_format": "yuv420p",
+        "color_space": "bt709",
+        "color_primaries": "bt709",
+        "color_transfer": "bt709",
+        "color_range": "tv",
     }
     found = facts["video"]
-    return [f"The video's {name} is {found[name]}; it must be {value}." for name, value in wanted.items() if found[name] != value]
+    return [
+        f"The video's {name} is {found[name]}; it must be {value}."
+        for name, value in wanted.items()
+        if found[name] != value
+    ]
 
 
 def _audio_coding(facts: Facts, film: Mapping[str, Any]) -> list[str]:
     wanted = {"codec": "aac", "sample_rate": 48000, "channels": 2}
     found = facts["audio"]
-    return [f"The audio's {name} is {found[name]}; it must be {value}." for name, value in wanted.items() if found[name] != value]
+    return [
+        f"The audio's {name} is {found[name]}; it must be {value}."
+        for name, value in wanted.items()
+        if found[name] != value
+    ]
 
 
 def _lengths(facts: Facts, film: Mapping[str, Any]) -> list[str]:
     video, audio = facts["video"]["duration_s"], facts["audio"]["duration_s"]
     if abs(video - audio) <= MAX_AV_DIFFERENCE_S:
         return []
-    return [f"The picture lasts {video:.3f} s, the sound {audio:.3f} s; they must end within {MAX_AV_DIFFERENCE_S * 1000:.0f} ms."]
+    return [f"The picture lasts {video:.3f} s, the sound {audio:.3f} s; they must end within 33 ms."]
 
 
 def _loudness(facts: Facts, film: Mapping[str, Any]) -> list[str]:
@@ -77,5 +90,12 @@ def _start(facts: Facts, film: Mapping[str, Any]) -> list[str]:
 
 
 RULES: tuple[Callable[[Facts, Mapping[str, Any]], list[str]], ...] = (
-    _size, _rate, _video_coding, _audio_coding, _lengths, _loudness, _peak, _start,
+    _size,
+    _rate,
+    _video_coding,
+    _audio_coding,
+    _lengths,
+    _loudness,
+    _peak,
+    _start,
 )

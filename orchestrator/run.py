@@ -1,7 +1,7 @@
 """The run folder: what is done stays done, what changed is redone, nothing is half-written.
 
-``<run>/<stage>/<item>/`` holds an item's artifacts and, written last, ``result.json``: the only mark of done. An item is
-reused when its key is the same and its artifacts are what result.json says.
+``<run>/<stage>/<item>/`` holds an item's artifacts and, written last, ``result.json``: the only mark of done. An item
+is reused when its key is the same and its artifacts are what result.json says.
 """
 
 from __future__ import annotations
@@ -65,15 +65,21 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise StorygenError("output_failed", f"Another run is working in {self.folder}.", "Wait for it or choose another --out.") from None
+            raise StorygenError(
+                "output_failed", f"Another run is working in {self.folder}.", "Wait for it or choose another --out."
+            ) from None
         except OSError as error:
-            raise StorygenError("output_failed", f"Cannot write to {self.folder}: {error.strerror}.", "Choose another --out.") from error
+            raise StorygenError(
+                "output_failed", f"Cannot write to {self.folder}: {error.strerror}.", "Choose another --out."
+            ) from error
         for left_over in self.folder.rglob(f".*{PARTIAL}*"):
             _remove(left_over)
-        self._events = open(self.folder / "events.ndjson", "a", encoding="utf-8")  # noqa: SIM115 - closed in __exit__
+        self._events = open(self.folder / "events.ndjson", "a", encoding="utf-8")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._events.close()
         self._lock.release()
 
@@ -117,12 +123,18 @@ class Run:
                 "output_name": name,
             }
             return self.pool.request(
-                family, whole, lambda event: self.event(stage, name, event), where=f"{stage} {name}", python=settings.get("python")
+                family,
+                whole,
+                lambda event: self.event(stage, name, event),
+                where=f"{stage} {name}",
+                python=settings.get("python"),
             )
 
         return self._item(stage, name, key, make)
 
-    def rule(self, stage: str, name: str, version: str, inputs: Mapping[str, Any], make: Callable[[], dict[str, Any]]) -> Item:
+    def rule(
+        self, stage: str, name: str, version: str, inputs: Mapping[str, Any], make: Callable[[], dict[str, Any]]
+    ) -> Item:
         """An item that rules of ours make: a JSON document that the user can read."""
 
         def made(folder: Path) -> dict[str, Any]:
@@ -130,7 +142,10 @@ class Run:
             write_json(path, make())
             content = path.read_bytes()
             artifact = {
-                "path": str(path), "media_type": "application/json", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()
+                "path": str(path),
+                "media_type": "application/json",
+                "bytes": len(content),
+                "sha256": hashlib.sha256(content).hexdigest(),
             }
             return {"engine": "rules", "output": {"document": artifact}, "warnings": [], "metrics": {}}
 
@@ -159,7 +174,14 @@ class Run:
         else:
             seconds, reused = stored["seconds"], True
         item = Item(
-            stage, name, _absolute(stored["output"], folder), reused, seconds, stored["engine"], stored["warnings"], stored["metrics"]
+            stage,
+            name,
+            _absolute(stored["output"], folder),
+            reused,
+            seconds,
+            stored["engine"],
+            stored["warnings"],
+            stored["metrics"],
         )
         self.items.append(item)
         self.report.item_done(item.stage, item.name, item.warnings)

@@ -44,10 +44,18 @@ def script(family: str) -> Path:
 def describe(family: str, python: str = sys.executable) -> dict[str, Any]:
     """What ``--describe`` says of a family: operations, schemas and engines."""
     done = subprocess.run(
-        [python, str(script(family)), "--describe"], stdin=subprocess.DEVNULL, capture_output=True, env=environment(), check=False
+        [python, str(script(family)), "--describe"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=environment(),
+        check=False,
     )
     if done.returncode != 0:
-        raise StorygenError("worker_crashed", f"{family} --describe failed.", details=done.stderr.decode("utf-8", "replace").splitlines()[-5:])
+        raise StorygenError(
+            "worker_crashed",
+            f"{family} --describe failed.",
+            details=done.stderr.decode("utf-8", "replace").splitlines()[-5:],
+        )
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
@@ -64,16 +72,17 @@ class Worker:
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._count = 0
-        own_group: dict[str, Any] = {"creationflags": subprocess.CREATE_NO_WINDOW} if sys.platform == "win32" else {"process_group": 0}
         self._process = subprocess.Popen(
             [python, str(script(family)), "--serve"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment(),
-            **own_group,
+            **_own_group(),
         )
-        assert self._process.stdin and self._process.stdout and self._process.stderr  # noqa: S101 - pipes, for mypy
+        assert self._process.stdin is not None  # noqa: S101 - three pipes, said for mypy
+        assert self._process.stdout is not None  # noqa: S101
+        assert self._process.stderr is not None  # noqa: S101
         self._stdin = self._process.stdin
         for target, pipe in ((self._pump_stdout, self._process.stdout), (self._pump_stderr, self._process.stderr)):
             threading.Thread(target=target, args=(pipe,), daemon=True).start()
@@ -125,8 +134,10 @@ class Worker:
         code = self._process.returncode
         prefix = f"{where}: " if where else ""
         return StorygenError(
-            "worker_crashed", f"{prefix}the {self.family} worker ended without an answer (exit code {code}).",
-            "Run the same command again: finished work is kept.", list(self._stderr),
+            "worker_crashed",
+            f"{prefix}the {self.family} worker ended without an answer (exit code {code}).",
+            "Run the same command again: finished work is kept.",
+            list(self._stderr),
         )
 
     def stop(self) -> None:
@@ -164,6 +175,11 @@ class Worker:
 
     def __exit__(self, *exception: object) -> None:
         self.stop()
+
+
+def _own_group() -> dict[str, Any]:
+    """What makes a worker lead a process group of its own: then Ctrl+C reaches us alone, and we end it in order."""
+    return {"creationflags": subprocess.CREATE_NO_WINDOW} if sys.platform == "win32" else {"process_group": 0}
 
 
 def kill_group(pid: int) -> None:

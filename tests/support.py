@@ -19,6 +19,13 @@ SCHEMAS = ROOT / "schemas" / "v1"
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 SMALL = ("--set", "film.width=270", "--set", "film.height=480")
 """A film that is made in seconds."""
+STORY = """title: Two Lamps
+language: en
+
+An old man lit a lamp beside the sea. The wind put it out, and the night came back at once.
+
+He lit it again. Far away, on the black water, a second lamp answered.
+"""
 PATIENCE_S = 60
 """Longest wait for something that takes a second; only a failing test ever waits so long."""
 
@@ -37,7 +44,13 @@ def tone(path: Path, *, seconds: float, volume: float = 0.2, before_s: float = 0
 
 def noise(path: Path, *, seconds: float, volume: float = 0.3) -> Path:
     """Pink noise that swells and fades like speech, always the same."""
-    ffmpeg("-f", "lavfi", "-i", f"anoisesrc=r=48000:d={seconds}:c=pink:s=7,volume='{volume}*(0.55+0.45*sin(5*t))':eval=frame", path)
+    ffmpeg(
+        "-f",
+        "lavfi",
+        "-i",
+        f"anoisesrc=r=48000:d={seconds}:c=pink:s=7,volume='{volume}*(0.55+0.45*sin(5*t))':eval=frame",
+        path,
+    )
     return path
 
 
@@ -50,8 +63,17 @@ def clip(path: Path, *, frames: int, color: str = "gray", size: str = "270x480",
     return path
 
 
+def seconds(stream: Any) -> float:
+    """Length of a PyAV stream."""
+    return float(stream.duration * stream.time_base)
+
+
 def worker(
-    family: str, request: Mapping[str, Any] | bytes, *flags: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    family: str,
+    request: Mapping[str, Any] | bytes,
+    *flags: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a worker script on one request given on its standard input."""
     body = request if isinstance(request, bytes) else json.dumps(request).encode()

@@ -32,10 +32,16 @@ def source(text: str, name: str) -> dict[str, Any]:
     head, body = _head(text)
     title, paragraphs = _blocks(body)
     if not any(character.isalnum() for paragraph in paragraphs for character in paragraph):
-        raise StorygenError("invalid_request", f"The story {name} has no words to tell.", "Write the text below the title: and language: lines.")
+        raise StorygenError(
+            "invalid_request",
+            f"The story {name} has no words to tell.",
+            "Write the text below the title: and language: lines.",
+        )
     language = head.get("language", DEFAULT_LANGUAGE)
     if not LANGUAGE_TAG.fullmatch(language):
-        raise StorygenError("invalid_request", f"The story's language is {language!r}.", "Write a language tag such as en, cs or pt-BR.")
+        raise StorygenError(
+            "invalid_request", f"The story's language is {language!r}.", "Write a language tag such as en, cs or pt-BR."
+        )
     return {
         "title": head.get("title") or title or name.replace("_", " ").replace("-", " ").title(),
         "language": language,
@@ -47,13 +53,22 @@ def source(text: str, name: str) -> dict[str, Any]:
 def story_text(path: Path) -> str:
     """The text of a story file. Raises StorygenError ``input_not_found`` or ``input_unreadable``."""
     if not path.is_file():
-        raise StorygenError("input_not_found", f"There is no story file {path}.", "Give the path of a .txt or .md file with the story's text.")
+        raise StorygenError(
+            "input_not_found",
+            f"There is no story file {path}.",
+            "Give the path of a .txt or .md file with the story's text.",
+        )
     if path.stat().st_size > MAX_STORY_BYTES:
-        raise StorygenError("input_unreadable", f"{path} is larger than {MAX_STORY_BYTES // 1_000_000} MB; that is no story for a short video.")
+        raise StorygenError(
+            "input_unreadable",
+            f"{path} is larger than {MAX_STORY_BYTES // 1_000_000} MB; that is no story for a short video.",
+        )
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise StorygenError("input_unreadable", f"{path} is not UTF-8 text: byte {error.start} is wrong.", "Save it as UTF-8.") from error
+        raise StorygenError(
+            "input_unreadable", f"{path} is not UTF-8 text: byte {error.start} is wrong.", "Save it as UTF-8."
+        ) from error
     if "\0" in text:
         raise StorygenError("input_unreadable", f"{path} is not a text file.")
     return text
@@ -74,7 +89,9 @@ def _blocks(markdown: str) -> tuple[str | None, list[str]]:
     """(first heading, paragraphs) as plain text; pictures, HTML and rules are left out."""
     from markdown_it import MarkdownIt
 
-    title, paragraphs, heading = None, [], False
+    title: str | None = None
+    paragraphs: list[str] = []
+    heading = False
     for token in MarkdownIt("commonmark").parse(markdown):
         if token.type == "heading_open":
             heading = True

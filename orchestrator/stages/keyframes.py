@@ -23,7 +23,12 @@ def make(making: Making) -> None:
         seed = (making.profile["film"]["seed"] + zlib.crc32(shot["prompt"].encode())) % 2**32
         own = {"pictures": Path(pictures).absolute(), "first_picture": shot["number"] - 1} if pictures else {}
         item = making.run.work(
-            "keyframes", item_name("shot", shot["number"]), "image_generation", "generate",
-            {**size, "seed": seed, **settings["input"], "prompts": [shot["prompt"]]}, settings=settings, engine_options=own,
+            "keyframes",
+            item_name("shot", shot["number"]),
+            "image_generation",
+            "generate",
+            {**size, "seed": seed, **settings["input"], "prompts": [shot["prompt"]]},
+            settings=settings,
+            engine_options=own,
         )
         making.keyframes.append(Path(item.output["images"][0]["path"]))

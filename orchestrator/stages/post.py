@@ -10,14 +10,17 @@ from orchestrator.making import Making
 
 
 def make(making: Making) -> None:
-    """Compose, look at the result, take a thumbnail. Raises StorygenError ``output_failed`` for a film below standard."""
+    """Compose, look at the result, take a thumbnail. Raises ``output_failed`` for a film below standard."""
     settings, run = making.settings("post"), making.run
     run.report.stage_items("post", 3)
     shots = [
         {"clip": clip, "num_frames": shot["num_frames"]} for clip, shot in zip(making.clips, making.shots, strict=True)
     ]
     making.film = run.work(
-        "post", "film", "media_processing", "compose",
+        "post",
+        "film",
+        "media_processing",
+        "compose",
         {
             **making.size,
             "transition_frames": making.profile["film"]["transition_frames"],
@@ -30,12 +33,23 @@ def make(making: Making) -> None:
         settings=settings,
     )
     film = making.film.path("video")
-    checked = run.work("post", "check", "media_processing", "probe", {"media": film, "loudness": True}, settings=settings)
+    checked = run.work(
+        "post", "check", "media_processing", "probe", {"media": film, "loudness": True}, settings=settings
+    )
     making.facts = checked.output
     faults = quality.faults(making.facts, making.profile["film"])
     if faults:
-        raise StorygenError("output_failed", f"The film at {film} failed the quality check: {' '.join(faults)}", details=faults)
-    picture = run.work("post", "thumbnail", "media_processing", "thumbnail", {"media": film, "time_s": _strong_moment(making)}, settings=settings)
+        raise StorygenError(
+            "output_failed", f"The film at {film} failed the quality check: {' '.join(faults)}", details=faults
+        )
+    picture = run.work(
+        "post",
+        "thumbnail",
+        "media_processing",
+        "thumbnail",
+        {"media": film, "time_s": _strong_moment(making)},
+        settings=settings,
+    )
     making.thumbnail = picture.path("image")
 
 

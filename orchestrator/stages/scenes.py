@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from orchestrator.making import Making
@@ -22,7 +23,12 @@ Cue = Mapping[str, Any]
 
 def make(making: Making) -> None:
     """Cut the film into shots."""
-    inputs = {"cues": making.cues, "words": making.words, "duration_s": making.duration_s, "fps": making.size["fps"]}
+    inputs: dict[str, Any] = {
+        "cues": making.cues,
+        "words": making.words,
+        "duration_s": making.duration_s,
+        "fps": making.size["fps"],
+    }
     item = making.run.rule("scenes", "shots", VERSION, inputs, lambda: {"shots": shots(**inputs)})
     making.shots = item.document()["shots"]
 
@@ -32,7 +38,7 @@ def shots(cues: Sequence[Cue], words: Sequence[Mapping[str, Any]], duration_s: f
 
     A cue names its words as ``words: [first, last + 1]``. Every shot has 2 to 10 s where the cues allow it.
     """
-    ends = [(before["end_s"] + after["start_s"]) / 2 for before, after in zip(cues, cues[1:], strict=False)] + [duration_s]
+    ends = [(before["end_s"] + after["start_s"]) / 2 for before, after in pairwise(cues)] + [duration_s]
     sentence_ends = [_ends_sentence(cue, words) for cue in cues]
     total = math.ceil(round(duration_s * fps, 6))
     found, begin, first = [], 0, 0
@@ -77,4 +83,6 @@ def cuts(ends: Sequence[float], sentence_ends: Sequence[bool]) -> list[int]:
 
 def _cost(length: float, at_sentence_end: bool) -> float:
     outside = max(0.0, MIN_SHOT_S - length, length - MAX_SHOT_S)
-    return (length - IDEAL_SHOT_S) ** 2 + (0.0 if at_sentence_end else INSIDE_SENTENCE_COST) + OUT_OF_BOUNDS_COST * outside
+    return (
+        (length - IDEAL_SHOT_S) ** 2 + (0.0 if at_sentence_end else INSIDE_SENTENCE_COST) + OUT_OF_BOUNDS_COST * outside
+    )

@@ -11,7 +11,11 @@ def make(making: Making) -> None:
     words = [{name: word[name] for name in ("word", "start_s", "end_s")} for word in making.words]
     size = {"width": making.size["width"], "height": making.size["height"]}
     item = making.run.work(
-        "subtitles", "captions", "media_processing", "captions",
-        {"language": making.source["language"], **size, **settings["input"], "words": words}, settings=settings,
+        "subtitles",
+        "captions",
+        "media_processing",
+        "captions",
+        {"language": making.source["language"], **size, **settings["input"], "words": words},
+        settings=settings,
     )
     making.cues, making.captions = item.output["cues"], item.output["files"]

@@ -11,9 +11,18 @@ def make(making: Making) -> None:
     making.run.report.stage_items("video", len(making.shots))
     for shot, keyframe in zip(making.shots, making.keyframes, strict=True):
         last = shot["number"] == len(making.shots)
-        clip = {"image": keyframe, "prompt": shot["prompt"], "motion": shot["motion"], "num_frames": shot["num_frames"] + (0 if last else fade)}
+        clip = {
+            "image": keyframe,
+            "prompt": shot["prompt"],
+            "motion": shot["motion"],
+            "num_frames": shot["num_frames"] + (0 if last else fade),
+        }
         item = making.run.work(
-            "video", item_name("shot", shot["number"]), "video_generation", "animate",
-            {**making.size, **settings["input"], **clip}, settings=settings,
+            "video",
+            item_name("shot", shot["number"]),
+            "video_generation",
+            "animate",
+            {**making.size, **settings["input"], **clip},
+            settings=settings,
         )
         making.clips.append(item.path("video"))

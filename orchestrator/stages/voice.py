@@ -21,8 +21,12 @@ def make(making: Making) -> None:
     run.report.stage_items("voice", len(making.lines) + 3)
     spoken = [
         run.work(
-            "voice", item_name("line", number), "speech_synthesis", "synthesize",
-            {"language": making.source["language"], **settings["input"], "text": line["text"]}, settings=settings,
+            "voice",
+            item_name("line", number),
+            "speech_synthesis",
+            "synthesize",
+            {"language": making.source["language"], **settings["input"], "text": line["text"]},
+            settings=settings,
         )
         for number, line in enumerate(making.lines, 1)
     ]
@@ -32,12 +36,23 @@ def make(making: Making) -> None:
     ]
     clips = [item.path("audio") for item in spoken]
     joined = run.work(
-        "voice", "joined", "media_processing", "join_audio", {"clips": clips, "gaps_s": gaps, "pad_s": PAD_S}, settings=MEDIA
+        "voice",
+        "joined",
+        "media_processing",
+        "join_audio",
+        {"clips": clips, "gaps_s": gaps, "pad_s": PAD_S},
+        settings=MEDIA,
     )
-    loud = run.work("voice", "narration", "media_processing", "normalize_loudness", {"media": joined.path("audio")}, settings=MEDIA)
+    loud = run.work(
+        "voice", "narration", "media_processing", "normalize_loudness", {"media": joined.path("audio")}, settings=MEDIA
+    )
     making.narration = loud.path("media")
     making.duration_s = joined.output["audio"]["duration_s"]
-    inputs = {"words": [item.output["words"] for item in spoken], "offsets_s": joined.output["offsets_s"], "end_s": making.duration_s}
+    inputs = {
+        "words": [item.output["words"] for item in spoken],
+        "offsets_s": joined.output["offsets_s"],
+        "end_s": making.duration_s,
+    }
     timed = run.rule("voice", "words", VERSION, inputs, lambda: {"words": on_film(spoken, joined, making.duration_s)})
     making.words = timed.document()["words"]
 

@@ -8,9 +8,10 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from support import clip, ffmpeg, noise, output_of, result_of, seconds, tone, worker
+
 from media.compose import Shot, blended, mixed
 from media.loudness import measure
-from support import clip, ffmpeg, noise, output_of, result_of, tone, worker
 
 SIZE = {"width": 270, "height": 480, "fps": 30}
 
@@ -30,7 +31,9 @@ def shots_of(tmp_path: Path, *lengths: int, fade: int) -> list[dict[str, Any]]:
     for number, length in enumerate(lengths):
         extra = fade if number + 1 < len(lengths) else 0
         color = "white" if number % 2 else "black"
-        shots.append({"clip": str(clip(tmp_path / f"{number}.mp4", frames=length + extra, color=color)), "num_frames": length})
+        shots.append(
+            {"clip": str(clip(tmp_path / f"{number}.mp4", frames=length + extra, color=color)), "num_frames": length}
+        )
     return shots
 
 
@@ -45,7 +48,12 @@ def test_the_frames_add_up_and_each_fade_lies_in_the_first_frames_of_the_later_s
 
 
 def test_a_cut_has_no_fade(tmp_path: Path) -> None:
-    levels = [frame.mean() for frame in frames_of(compose(tmp_path, shots_of(tmp_path, 5, 5, fade=0), transition_frames=0)["video"]["path"])]
+    levels = [
+        frame.mean()
+        for frame in frames_of(
+            compose(tmp_path, shots_of(tmp_path, 5, 5, fade=0), transition_frames=0)["video"]["path"]
+        )
+    ]
     assert max(levels[:5]) < 3
     assert min(levels[5:]) > 250
 
@@ -65,13 +73,17 @@ def test_picture_and_sound_end_together_at_the_loudness_asked_for(tmp_path: Path
     output = compose(tmp_path, shots_of(tmp_path, 60, 30, fade=5), transition_frames=5, narration=str(speech))
     with av.open(output["video"]["path"]) as film:
         picture, sound = film.streams.video[0], film.streams.audio[0]
-        seconds = [float(stream.duration * stream.time_base) for stream in (picture, sound)]
-        assert abs(seconds[0] - seconds[1]) <= 0.033
-        assert seconds[0] == pytest.approx(3.0)
-        assert (sound.codec_context.name, sound.codec_context.sample_rate, sound.codec_context.layout.name) == ("aac", 48000, "stereo")
+        lengths = [seconds(stream) for stream in (picture, sound)]
+        assert abs(lengths[0] - lengths[1]) <= 0.033
+        assert lengths[0] == pytest.approx(3.0)
+        assert (sound.codec_context.name, sound.codec_context.sample_rate, sound.codec_context.layout.name) == (
+            "aac",
+            48000,
+            "stereo",
+        )
     found = measure(output["video"]["path"])
     assert found["integrated_lufs"] == pytest.approx(-14, abs=0.5)
-    assert found["true_peak_dbtp"] <= -1
+    assert (found["true_peak_dbtp"] or 0) <= -1
 
 
 def test_music_steps_back_while_somebody_speaks(tmp_path: Path) -> None:
@@ -126,10 +138,14 @@ def test_an_encoder_that_does_not_work_here_falls_back_and_says_so(tmp_path: Pat
 def test_subtitles_can_be_carried_as_a_track(tmp_path: Path) -> None:
     words = tmp_path / "words.srt"
     words.write_text("1\n00:00:00,000 --> 00:00:00,500\nPříliš žluťoučký\n", encoding="utf-8")
-    output = compose(tmp_path, shots_of(tmp_path, 30, fade=0), subtitles=str(words), subtitles_mode="carry", loudness=None)
+    output = compose(
+        tmp_path, shots_of(tmp_path, 30, fade=0), subtitles=str(words), subtitles_mode="carry", loudness=None
+    )
     with av.open(output["video"]["path"]) as film:
         assert film.streams.subtitles[0].codec_context.name == "mov_text"
-        assert "Příliš žluťoučký".encode() in b"".join(bytes(packet) for packet in film.demux(film.streams.subtitles[0]))
+        assert "Příliš žluťoučký".encode() in b"".join(
+            bytes(packet) for packet in film.demux(film.streams.subtitles[0])
+        )
 
 
 def test_memory_does_not_grow_with_the_number_of_shots(tmp_path: Path) -> None:
@@ -138,8 +154,17 @@ def test_memory_does_not_grow_with_the_number_of_shots(tmp_path: Path) -> None:
     peaks = []
     for count in (10, 80):
         shots = [{"clip": str(one), "num_frames": 15}] * count
-        body = {"shots": shots, "width": 540, "height": 960, "transition_frames": 12, "loudness": None, "preset": "ultrafast"}
-        answer = result_of(worker("media_processing", {"v": 1, "op": "compose", "input": body}, "--output-dir", str(tmp_path)))
+        body = {
+            "shots": shots,
+            "width": 540,
+            "height": 960,
+            "transition_frames": 12,
+            "loudness": None,
+            "preset": "ultrafast",
+        }
+        answer = result_of(
+            worker("media_processing", {"v": 1, "op": "compose", "input": body}, "--output-dir", str(tmp_path))
+        )
         with av.open(answer["output"]["video"]["path"]) as film:
             assert sum(1 for packet in film.demux(video=0) if packet.size) == 15 * count
         peaks.append(answer["metrics"]["peak_rss_mb"])
@@ -148,10 +173,15 @@ def test_memory_does_not_grow_with_the_number_of_shots(tmp_path: Path) -> None:
 
 def test_a_playlist_named_mp4_is_refused(tmp_path: Path) -> None:
     real = clip(tmp_path / "real.mp4", frames=3)
-    for name, text in (("a.mp4", f"ffconcat version 1.0\nfile '{real}'\n"), ("b.mp4", f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\n{real}\n")):
+    for name, text in (
+        ("a.mp4", f"ffconcat version 1.0\nfile '{real}'\n"),
+        ("b.mp4", f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\n{real}\n"),
+    ):
         (tmp_path / name).write_text(text)
         body = {"shots": [{"clip": str(tmp_path / name), "num_frames": 3}], **SIZE}
-        done = worker("media_processing", {"v": 1, "op": "compose", "input": body}, "--output-dir", str(tmp_path / "out"))
+        done = worker(
+            "media_processing", {"v": 1, "op": "compose", "input": body}, "--output-dir", str(tmp_path / "out")
+        )
         assert (done.returncode, result_of(done)["error"]["code"]) == (66, "input_unreadable")
 
 
@@ -159,7 +189,10 @@ def test_a_truncated_clip_is_an_input_error(tmp_path: Path) -> None:
     whole = clip(tmp_path / "whole.mp4", frames=30)
     (tmp_path / "cut.mp4").write_bytes(whole.read_bytes()[:400])
     body = {"shots": [{"clip": str(tmp_path / "cut.mp4"), "num_frames": 3}], **SIZE}
-    assert worker("media_processing", {"v": 1, "op": "compose", "input": body}, "--output-dir", str(tmp_path)).returncode == 66
+    assert (
+        worker("media_processing", {"v": 1, "op": "compose", "input": body}, "--output-dir", str(tmp_path)).returncode
+        == 66
+    )
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:

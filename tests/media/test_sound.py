@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from media.loudness import measure
 from support import clip, ffmpeg, noise, output_of, result_of, tone, worker
+from support import seconds as seconds_of
+
+from media.loudness import measure
 
 
 def samples_of(path: str) -> np.ndarray:
@@ -37,7 +39,10 @@ def test_joined_clips_are_trimmed_padded_and_spaced_exactly(tmp_path: Path) -> N
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.floats(0, 0.4), st.floats(0.05, 0.5), st.floats(0, 0.4)), min_size=1, max_size=4), st.floats(0, 0.5))
+@given(
+    st.lists(st.tuples(st.floats(0, 0.4), st.floats(0.05, 0.5), st.floats(0, 0.4)), min_size=1, max_size=4),
+    st.floats(0, 0.5),
+)
 def test_a_moment_of_a_clip_plus_its_offset_is_that_moment_of_the_recording(
     tmp_path: Path, parts: list[tuple[float, float, float]], pad: float
 ) -> None:
@@ -46,7 +51,9 @@ def test_a_moment_of_a_clip_plus_its_offset_is_that_moment_of_the_recording(
 
     clips = []
     for number, (before, length, after) in enumerate(parts):
-        signal = np.concatenate([np.zeros(int(before * 48000)), 0.5 * np.ones(int(length * 48000)), np.zeros(int(after * 48000))])
+        signal = np.concatenate(
+            [np.zeros(int(before * 48000)), 0.5 * np.ones(int(length * 48000)), np.zeros(int(after * 48000))]
+        )
         path = tmp_path / f"{number}.wav"
         with wave.open(str(path), "wb") as sound:
             sound.setparams((1, 2, 48000, 0, "NONE", ""))
@@ -70,19 +77,30 @@ def test_gaps_must_fit_the_clips(tmp_path: Path) -> None:
 
 def test_a_silent_clip_keeps_its_margins_and_is_warned_about(tmp_path: Path) -> None:
     silent = str(tone(tmp_path / "a.wav", seconds=0.5, volume=0))
-    answer = result_of(worker("media_processing", {"v": 1, "op": "join_audio", "input": {"clips": [silent]}}, "--output-dir", str(tmp_path)))
+    answer = result_of(
+        worker(
+            "media_processing",
+            {"v": 1, "op": "join_audio", "input": {"clips": [silent]}},
+            "--output-dir",
+            str(tmp_path),
+        )
+    )
     assert answer["warnings"][0]["code"] == "silent_clip"
     assert answer["output"]["audio"]["duration_s"] == pytest.approx(0.4)
 
 
-@pytest.mark.parametrize(("preset", "loudness", "peak"), [("short_video", -14, -1), ("podcast", -16, -1.5), ("broadcast", -23, -2)])
-def test_every_preset_is_met_by_sound_that_is_hard_to_fit(preset: str, loudness: float, peak: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("preset", "loudness", "peak"), [("short_video", -14, -1), ("podcast", -16, -1.5), ("broadcast", -23, -2)]
+)
+def test_every_preset_is_met_by_sound_that_is_hard_to_fit(
+    preset: str, loudness: float, peak: float, tmp_path: Path
+) -> None:
     quiet = noise(tmp_path / "speech.wav", seconds=6, volume=0.02)
     output = output_of("media_processing", "normalize_loudness", {"media": str(quiet), "preset": preset}, tmp_path)
     found = measure(output["media"]["path"])
     assert found == output["loudness"]
     assert found["integrated_lufs"] == pytest.approx(loudness, abs=0.5)
-    assert found["true_peak_dbtp"] <= peak
+    assert (found["true_peak_dbtp"] or 0) <= peak
 
 
 def test_a_film_keeps_its_picture_bit_for_bit(tmp_path: Path) -> None:
@@ -100,7 +118,14 @@ def test_a_film_keeps_its_picture_bit_for_bit(tmp_path: Path) -> None:
 
 def test_silence_is_left_alone_and_warned_about(tmp_path: Path) -> None:
     silent = str(tone(tmp_path / "a.wav", seconds=1, volume=0))
-    answer = result_of(worker("media_processing", {"v": 1, "op": "normalize_loudness", "input": {"media": silent}}, "--output-dir", str(tmp_path)))
+    answer = result_of(
+        worker(
+            "media_processing",
+            {"v": 1, "op": "normalize_loudness", "input": {"media": silent}},
+            "--output-dir",
+            str(tmp_path),
+        )
+    )
     assert answer["warnings"][0]["code"] == "silent_audio"
     assert answer["output"]["loudness"]["integrated_lufs"] is None
 
@@ -113,7 +138,12 @@ def test_the_meter_agrees_with_ffmpegs_own(tmp_path: Path) -> None:
     from support import FFMPEG
 
     sound = noise(tmp_path / "n.wav", seconds=5)
-    said = subprocess.run([FFMPEG, "-i", str(sound), "-af", "ebur128=peak=true", "-f", "null", "-"], capture_output=True, text=True, check=True).stderr
+    said = subprocess.run(
+        [FFMPEG, "-i", str(sound), "-af", "ebur128=peak=true", "-f", "null", "-"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
     summary = said[said.rindex("Summary:") :]
     integrated = float(re.search(r"I:\s+(-?[\d.]+) LUFS", summary)[1])  # type: ignore[index]
     peak = float(re.search(r"Peak:\s+(-?[\d.]+) dBFS", summary)[1])  # type: ignore[index]
@@ -151,10 +181,12 @@ def test_a_thumbnail_is_the_frame_at_its_time(tmp_path: Path) -> None:
     from PIL import Image
 
     film = tmp_path / "film.mp4"
-    ffmpeg("-i", clip(tmp_path / "a.mp4", frames=30, color="black"), "-i", clip(tmp_path / "b.mp4", frames=30, color="white"),
-           "-filter_complex", "[0][1]concat=n=2", film)  # fmt: skip
+    black, white = (clip(tmp_path / f"{color}.mp4", frames=30, color=color) for color in ("black", "white"))
+    ffmpeg("-i", black, "-i", white, "-filter_complex", "[0][1]concat=n=2", film)
     for time_s, level in ((0.5, 0), (1.5, 255), (None, 0)):
-        output = output_of("media_processing", "thumbnail", {"media": str(film), "time_s": time_s, "width": 135}, tmp_path)
+        output = output_of(
+            "media_processing", "thumbnail", {"media": str(film), "time_s": time_s, "width": 135}, tmp_path
+        )
         with Image.open(output["image"]["path"]) as picture:
             assert (picture.format, picture.size) == ("JPEG", (135, 240))
             assert abs(np.asarray(picture.convert("L")).mean() - level) < 5
@@ -169,6 +201,6 @@ def test_as_many_samples_come_out_as_go_in(tmp_path: Path) -> None:
         for media in (sound, film):
             output = output_of("media_processing", "normalize_loudness", {"media": str(media)}, tmp_path / "out")
             with av.open(str(media)) as before, av.open(output["media"]["path"]) as after:
-                lengths = [float(opened.streams.audio[0].duration * opened.streams.audio[0].time_base) for opened in (before, after)]
+                lengths = [seconds_of(opened.streams.audio[0]) for opened in (before, after)]
                 assert lengths[1] == pytest.approx(lengths[0], abs=0.001)
                 assert not after.streams.audio[0].start_time

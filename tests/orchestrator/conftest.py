@@ -6,15 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support import SMALL, storygen
-
-STORY = """title: Two Lamps
-language: en
-
-An old man lit a lamp beside the sea. The wind put it out, and the night came back at once.
-
-He lit it again. Far away, on the black water, a second lamp answered.
-"""
+from support import SMALL, STORY, storygen
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +43,14 @@ def test_shots_cover_the_film_to_the_frame_and_every_word_once(told: tuple[Any, 
     assert sum(shot["num_frames"] for shot in shots) == math.ceil(round(duration * fps, 6))
     assert " ".join(shot["text"] for shot in shots) == " ".join(word["word"] for word in words)
     assert [shot["number"] for shot in shots] == list(range(1, len(shots) + 1))
-    assert all(before["motion"] != after["motion"] for before, after in zip(shots, shots[1:], strict=False))
+    assert all(before["motion"] != after["motion"] for before, after in pairwise(shots))
 
 
 @given(spoken())
 def test_every_cut_lies_between_two_cues_and_shots_last_2_to_10_s_where_they_can(told: tuple[Any, Any, float]) -> None:
     cues, words, duration = told
     shots = scenes.shots(cues, words, duration, 30)
-    gaps = [(before["end_s"] - 0.02, after["start_s"] + 0.02) for before, after in zip(cues, cues[1:], strict=False)]
+    gaps = [(before["end_s"] - 0.02, after["start_s"] + 0.02) for before, after in pairwise(cues)]
     for shot in shots[:-1]:
         assert any(low <= shot["end_s"] <= high for low, high in gaps)
     lengths = [shot["num_frames"] / 30 for shot in shots]
@@ -63,7 +64,10 @@ def test_a_cut_goes_to_the_end_of_a_sentence_when_there_is_one() -> None:
     assert scenes.cuts(ends, sentence_ends) == [3, 7]
 
 
-@given(st.lists(st.text(max_size=80).filter(lambda text: "\r" not in text), min_size=1, max_size=5), st.sampled_from(["en", "fr", "cs", "zh", "ar", "tlh"]))
+@given(
+    st.lists(st.text(max_size=80).filter(lambda text: "\r" not in text), min_size=1, max_size=5),
+    st.sampled_from(["en", "fr", "cs", "zh", "ar", "tlh"]),
+)
 def test_a_script_keeps_every_word_of_the_story_in_order(paragraphs: list[str], language: str) -> None:
     lines = script.lines(paragraphs, language)
     told = "".join("".join(line["text"].split()) for line in lines)

@@ -72,9 +72,13 @@ def test_a_broken_result_file_is_no_result(run_folder: Path, story: Path) -> Non
     assert ("subtitles", "captions") in accepted(run_folder)
 
 
-def test_a_changed_sentence_redoes_what_depends_on_it_and_nothing_else(run_folder: Path, story: Path, tmp_path: Path) -> None:
+def test_a_changed_sentence_redoes_what_depends_on_it_and_nothing_else(
+    run_folder: Path, story: Path, tmp_path: Path
+) -> None:
     changed = tmp_path / "changed.md"
-    changed.write_text(story.read_text(encoding="utf-8").replace("He lit it again.", "He lit it twice."), encoding="utf-8")
+    changed.write_text(
+        story.read_text(encoding="utf-8").replace("He lit it again.", "He lit it twice."), encoding="utf-8"
+    )
     assert storygen("run", changed, "--out", run_folder, *SMALL).returncode == 0
     redone = accepted(run_folder)
     assert [item for stage, item in redone if stage == "voice"] == ["line-003", "joined", "narration"]

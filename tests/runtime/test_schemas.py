@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import SCHEMAS, WORKERS
+
 from runtime import registry, validation
 from runtime.errors import error_table
-from support import SCHEMAS, WORKERS
 
 FILES = sorted(SCHEMAS.rglob("*.schema.json"))
 OPERATIONS = [path for path in FILES if path.parent != SCHEMAS]
@@ -74,16 +75,24 @@ def test_every_family_has_a_worker_and_an_example_of_every_operation() -> None:
     for path in OPERATIONS:
         family, op = path.parent.name, path.name.removesuffix(".schema.json")
         assert (WORKERS / f"{family}.py").is_file()
-        examples = [json.loads(example.read_text(encoding="utf-8")) for example in (path.parent / "examples").glob("*.json")]
+        examples = [
+            json.loads(example.read_text(encoding="utf-8")) for example in (path.parent / "examples").glob("*.json")
+        ]
         assert any(example["op"] == op for example in examples), f"no example of {family} {op}"
 
 
 def test_the_error_table_has_only_known_classes() -> None:
     assert {row["exit"] for row in error_table().values()} == {2, 65, 66, 69, 70, 71, 73, 75, 76, 77, 124, 130}
-    assert {code for code, row in error_table().items() if row["retryable"]} == {"rate_limited", "provider_unavailable", "network"}
+    assert {code for code, row in error_table().items() if row["retryable"]} == {
+        "rate_limited",
+        "provider_unavailable",
+        "network",
+    }
 
 
 def test_given_values_beat_the_models_defaults_which_beat_the_schemas() -> None:
-    schema = {"properties": {"steps": {"default": 30, "description": "x"}, "scale": {"default": 7.5, "description": "x"}}}
+    schema = {
+        "properties": {"steps": {"default": 30, "description": "x"}, "scale": {"default": 7.5, "description": "x"}}
+    }
     assert validation.filled({"scale": 1}, schema, better={"steps": 4, "scale": 2}) == {"steps": 4, "scale": 1}
     assert validation.filled({}, schema) == {"steps": 30, "scale": 7.5}

@@ -49,7 +49,11 @@ def request(op: str = "probe", **fields: Any) -> dict[str, Any]:
         (request(options={"devise": "cpu"}), "invalid_request", ["/options/devise"]),
         (request(engine_options={"x": 1}), "invalid_request", ["/engine_options/x"]),
         (request(op="compose", input={"shots": []}), "invalid_request", ["/input/shots"]),
-        (request(op="compose", input={"shots": [{}]}), "invalid_request", ["/input/shots/0/clip", "/input/shots/0/num_frames"]),
+        (
+            request(op="compose", input={"shots": [{}]}),
+            "invalid_request",
+            ["/input/shots/0/clip", "/input/shots/0/num_frames"],
+        ),
         (
             request(op="compose", input={"shots": [{"clip": "x", "num_frames": 0}], "width": 1001, "crf": 60}),
             "invalid_request",
@@ -63,7 +67,12 @@ def test_a_wrong_request_ends_by_the_table_and_names_every_fault(
     done = worker("media_processing", body, "--output-dir", str(tmp_path))
     answer = result_of(done)
     error = answer["error"]
-    assert (answer["type"], answer["success"], error["code"], done.returncode) == ("error", False, code, TABLE[code]["exit"])
+    assert (answer["type"], answer["success"], error["code"], done.returncode) == (
+        "error",
+        False,
+        code,
+        TABLE[code]["exit"],
+    )
     named = [row["pointer"] for row in error["details"]] or ([error["pointer"]] if error["pointer"] else [])
     assert sorted(named) == pointers
     assert b"Traceback" not in done.stderr
@@ -90,7 +99,8 @@ def test_a_wrong_request_imports_nothing_heavy() -> None:
         "                          ('image_generation', 'generate', {}),\n"
         "                          ('video_generation', 'animate', {'image': 'nothing'})]:\n"
         "    try:\n"
-        "        prepare({'v': 1, 'op': op, 'input': input}, Family(family), output_dir=None, timeout_s=None, serving=False)\n"
+        "        flags = dict(output_dir=None, timeout_s=None, serving=False)\n"
+        "        prepare({'v': 1, 'op': op, 'input': input}, Family(family), **flags)\n"
         "        print('accepted', family)\n"
         "    except WorkerError as error:\n"
         "        pass\n"
@@ -123,19 +133,25 @@ def test_neither_python_nor_a_child_nor_c_can_write_into_the_wire() -> None:
         "assert sys.stdin.read() == '' and subprocess.run([sys.executable, '-c', 'input()'], stderr=-3).returncode\n"
         "wire.send({'type': 'result', 'line': requests.readline().decode()})\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(WORKERS)], input=b"hello\n", capture_output=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(WORKERS)], input=b"hello\n", capture_output=True, check=True
+    )
     assert json.loads(done.stdout) == {"type": "result", "line": "hello\n"}
     assert {b"python", b"child", b"raw"} <= set(done.stderr.split())
 
 
 @pytest.mark.parametrize("flags", [["--input"], ["--nonsense"], ["--timeout", "-1"], ["--log-level", "loud"]])
 def test_a_wrong_flag_ends_in_a_line_and_exit_code_2(flags: list[str]) -> None:
-    done = subprocess.run([sys.executable, str(WORKERS / "media_processing.py"), *flags], capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(WORKERS / "media_processing.py"), *flags], capture_output=True, check=False
+    )
     assert (done.returncode, result_of(done)["error"]["code"]) == (2, "usage")
 
 
 def test_help_is_on_stdout_and_names_operations_and_examples() -> None:
-    done = subprocess.run([sys.executable, str(WORKERS / "media_processing.py"), "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, str(WORKERS / "media_processing.py"), "--help"], capture_output=True, text=True, check=True
+    )
     assert "--output-dir" in done.stdout
     assert "compose" in done.stdout
     assert "examples:" in done.stdout
@@ -145,7 +161,9 @@ def test_describe_names_every_operation_and_engine_that_is_there() -> None:
     for script in sorted(WORKERS.glob("*.py")):
         done = subprocess.run([sys.executable, str(script), "--describe"], capture_output=True, text=True, check=True)
         said = json.loads(done.stdout)
-        assert set(said["ops"]) == {path.name.removesuffix(".schema.json") for path in (SCHEMAS / script.stem).glob("*.schema.json")}
+        assert set(said["ops"]) == {
+            path.name.removesuffix(".schema.json") for path in (SCHEMAS / script.stem).glob("*.schema.json")
+        }
         assert set(said["engines"]) == {path.stem for path in (WORKERS / "engines" / script.stem).glob("[a-z]*.py")}
         assert all(engine["usable"] for engine in said["engines"].values()), said["engines"]
 
@@ -155,7 +173,10 @@ class Serving:
 
     def __init__(self, family: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(WORKERS / f"{family}.py"), "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            [sys.executable, str(WORKERS / f"{family}.py"), "--serve"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -205,7 +226,15 @@ def test_what_is_loaded_stays_loaded(tmp_path: Path) -> None:
     with Serving("speech_synthesis") as serving:
         loads = []
         for number in range(3):
-            serving.say({"v": 1, "id": str(number), "op": "synthesize", "input": {"text": "Hello."}, "output_dir": str(tmp_path)})
+            serving.say(
+                {
+                    "v": 1,
+                    "id": str(number),
+                    "op": "synthesize",
+                    "input": {"text": "Hello."},
+                    "output_dir": str(tmp_path),
+                }
+            )
             loads.append(serving.hear("result")["metrics"]["load_s"])
     assert loads[0] > 0
     assert loads[1:] == [0, 0]
@@ -232,7 +261,13 @@ def composing(tmp_path: Path, **fields: Any) -> dict[str, Any]:
     """A compose that takes many seconds."""
     film = str(clip(tmp_path / "clip.mp4", frames=2))
     shots = [{"clip": film, "num_frames": 100000}]
-    return {"v": 1, "op": "compose", "input": {"shots": shots, "loudness": None}, "output_dir": str(tmp_path / "out"), **fields}
+    return {
+        "v": 1,
+        "op": "compose",
+        "input": {"shots": shots, "loudness": None},
+        "output_dir": str(tmp_path / "out"),
+        **fields,
+    }
 
 
 def test_a_running_and_a_waiting_request_can_be_cancelled(tmp_path: Path) -> None:
@@ -241,7 +276,10 @@ def test_a_running_and_a_waiting_request_can_be_cancelled(tmp_path: Path) -> Non
         serving.hear("progress")
         serving.say({"type": "cancel", "id": "waiting"}, {"type": "cancel", "id": "long"})
         answers = [serving.hear("result", "error") for _ in range(2)]
-    assert [(answer["id"], answer["error"]["code"]) for answer in answers] == [("long", "cancelled"), ("waiting", "cancelled")]
+    assert [(answer["id"], answer["error"]["code"]) for answer in answers] == [
+        ("long", "cancelled"),
+        ("waiting", "cancelled"),
+    ]
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -265,7 +303,13 @@ def test_a_deadline_ends_a_request(tmp_path: Path) -> None:
 
 def test_stream_writes_events_then_the_result(tmp_path: Path) -> None:
     sound = str(tone(tmp_path / "a.wav", seconds=0.2))
-    done = worker("media_processing", request(op="join_audio", id="j", input={"clips": [sound]}), "--stream", "--output-dir", str(tmp_path))
+    done = worker(
+        "media_processing",
+        request(op="join_audio", id="j", input={"clips": [sound]}),
+        "--stream",
+        "--output-dir",
+        str(tmp_path),
+    )
     messages = [json.loads(line) for line in done.stdout.splitlines()]
     assert [message["type"] for message in messages] == ["accepted", "progress", "artifact", "result"]
     assert [message["seq"] for message in messages[:-1]] == [0, 1, 2]
@@ -277,4 +321,6 @@ def test_no_worker_imports_the_orchestrator_nor_the_orchestrator_a_worker() -> N
         assert "orchestrator" not in file.read_text(encoding="utf-8"), file
     for file in (ROOT / "orchestrator").rglob("*.py"):
         text = file.read_text(encoding="utf-8")
-        assert not any(f"import {name}" in text or f"from {name}" in text for name in ("workers", "runtime", "media", "engines")), file
+        assert not any(
+            f"import {name}" in text or f"from {name}" in text for name in ("workers", "runtime", "media", "engines")
+        ), file

@@ -52,10 +52,16 @@ def write(path: Path, cues: list[Cue], look: Look, typeface: Typeface) -> None:
     import pysubs2
 
     file = pysubs2.SSAFile()
-    file.info.update({
-        "PlayResX": str(look.width), "PlayResY": str(look.height), "WrapStyle": "2",
-        "ScaledBorderAndShadow": "yes", "Kerning": "yes", "YCbCr Matrix": "None",
-    })
+    file.info.update(
+        {
+            "PlayResX": str(look.width),
+            "PlayResY": str(look.height),
+            "WrapStyle": "2",
+            "ScaledBorderAndShadow": "yes",
+            "Kerning": "yes",
+            "YCbCr Matrix": "None",
+        }
+    )
     file.styles = {"Default": _style(look, typeface.primary)}
     mark = _direction_mark(cues)
     for cue in cues:
@@ -76,14 +82,19 @@ def _style(look: Look, face: Face) -> Any:
     import pysubs2
 
     return pysubs2.SSAStyle(
-        fontname=face.family, fontsize=_size(look.em, face),
+        fontname=face.family,
+        fontsize=_size(look.em, face),
         bold=True,  # of a family without a bold face, such as the packaged Noto Sans CJK, libass thickens the regular
-
-        primarycolor=_color(look.text_color), outlinecolor=_color(look.outline_color),
+        primarycolor=_color(look.text_color),
+        outlinecolor=_color(look.outline_color),
         backcolor=pysubs2.Color(0, 0, 0, 112),  # of the shadow: black, rather more than half opaque
-        borderstyle=1, outline=look.outline, shadow=look.shadow,
+        borderstyle=1,
+        outline=look.outline,
+        shadow=look.shadow,
         alignment=pysubs2.Alignment({"bottom": 2, "middle": 5, "top": 8}[look.position]),
-        marginl=look.side_margin, marginr=look.side_margin, marginv=look.edge_margin,
+        marginl=look.side_margin,
+        marginr=look.side_margin,
+        marginv=look.edge_margin,
         encoding=-1,  # libass then finds each line's direction and orders it whole; else a colour breaks right-to-left
     )
 

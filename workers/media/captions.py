@@ -83,10 +83,16 @@ def _look(wanted: dict[str, Any]) -> Any:
     em = float(wanted["font_size_px"] or EM_AT_1080 * min(width, height) / 1080)
     edge = wanted["edge_margin"] if wanted["edge_margin"] is not None else 0.22 if height > width else 0.10
     return Look(
-        width=width, height=height,
-        em=round(em, 1), outline=round(_OUTLINE_EM * em, 1), shadow=round(_SHADOW_EM * em, 1),
-        side_margin=round(wanted["side_margin"] * width), edge_margin=round(edge * height), position=wanted["position"],
-        text_color=wanted["text_color"], outline_color=wanted["outline_color"],
+        width=width,
+        height=height,
+        em=round(em, 1),
+        outline=round(_OUTLINE_EM * em, 1),
+        shadow=round(_SHADOW_EM * em, 1),
+        side_margin=round(wanted["side_margin"] * width),
+        edge_margin=round(edge * height),
+        position=wanted["position"],
+        text_color=wanted["text_color"],
+        outline_color=wanted["outline_color"],
         highlight_color=wanted["highlight_color"] if wanted["style"] == "highlight" else None,
     )
 
@@ -94,9 +100,12 @@ def _look(wanted: dict[str, Any]) -> Any:
 def _cues(words: list[tuple[str, int, int]], wanted: dict[str, Any], typeface: Any, look: Any) -> list[Cue]:
     width = (look.width - 2 * look.side_margin - 2 * look.outline) / look.em if look else None
     limits = Limits(
-        words_per_line=wanted["max_words_per_line"], chars_per_line=wanted["max_chars_per_line"],
-        lines=wanted["max_lines"], width=width,
-        min_cs=round(100 * wanted["min_cue_s"]), max_cs=round(100 * wanted["max_cue_s"]),
+        words_per_line=wanted["max_words_per_line"],
+        chars_per_line=wanted["max_chars_per_line"],
+        lines=wanted["max_lines"],
+        width=width,
+        min_cs=round(100 * wanted["min_cue_s"]),
+        max_cs=round(100 * wanted["max_cue_s"]),
     )
     measure = typeface.width if typeface else lambda text: 0.0
     last = None if wanted["duration_s"] is None else round(100 * wanted["duration_s"])
@@ -155,8 +164,10 @@ def to_srt(cues: list[Cue]) -> str:
     def safe(line: str) -> str:
         return re.sub(r"<(?=[a-zA-Z/!?])|\{(?=\S)|\\(?=[a-zA-Z])|-(?=->)", "\\g<0>\u2060", line)
 
-    blocks = (f"{number}\n{_time(cue.start, ',')} --> {_time(cue.end, ',')}\n" + "\n".join(map(safe, cue.texts)) + "\n"
-              for number, cue in enumerate(cues, 1))
+    blocks = (
+        f"{number}\n{_time(cue.start, ',')} --> {_time(cue.end, ',')}\n" + "\n".join(map(safe, cue.texts)) + "\n"
+        for number, cue in enumerate(cues, 1)
+    )
     return "\n".join(blocks)
 
 
@@ -166,8 +177,9 @@ def to_vtt(cues: list[Cue]) -> str:
     def safe(line: str) -> str:
         return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
-    blocks = (f"{_time(cue.start, '.')} --> {_time(cue.end, '.')}\n" + "\n".join(map(safe, cue.texts)) + "\n"
-              for cue in cues)
+    blocks = (
+        f"{_time(cue.start, '.')} --> {_time(cue.end, '.')}\n" + "\n".join(map(safe, cue.texts)) + "\n" for cue in cues
+    )
     return "\n".join(["WEBVTT\n", *blocks])
 
 

@@ -6,7 +6,7 @@ Memory holds two clips at most, however many shots there are. The sound is mixed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,13 +43,13 @@ def compose(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
     stream, environment = _stream(input, sound, film, codec, context)
     size = (width, height, fps)
     with closing(blended(shots, input["transition_frames"], size)) as frames:
-        blocks = (memoryview(frame).cast("B") for frame in frames)
+        blocks = (frame.tobytes() for frame in frames)
         encoder.run(stream, blocks=encoder.counted(blocks, total, context), environment=environment, context=context)
     facts = {"width": width, "height": height, "fps": fps, "num_frames": total, "duration_s": round(total / fps, 6)}
     return {"video": context.publish(film, "video/mp4", **facts), "encoder": codec, "loudness": loudness}
 
 
-def blended(shots: Iterable[Shot], transition_frames: int, size: tuple[int, int, int]) -> Iterator[np.ndarray]:
+def blended(shots: Iterable[Shot], transition_frames: int, size: tuple[int, int, int]) -> Generator[np.ndarray]:
     """Every frame of the film, Σ num_frames of them: yuv420p arrays of shape (height·3/2, width).
 
     A fade lies in the first frames of the later shot, under which the earlier clip runs on; it is never longer than
@@ -84,9 +84,15 @@ def _warn_of_short_clips(shots: list[Shot], transition_frames: int, fps: int, co
         wanted = shot.num_frames + (transition_frames if number < len(shots) else 0)
         with open_media(shot.clip) as container:
             stream = next(iter(container.streams.video), None)
-            seconds = float(stream.duration * stream.time_base) if stream is not None and stream.duration and stream.time_base else None
+            seconds = (
+                float(stream.duration * stream.time_base)
+                if stream is not None and stream.duration and stream.time_base
+                else None
+            )
         if seconds is not None and seconds * fps < wanted - SHORT_CLIP_TOLERANCE_FRAMES:
-            context.warn("clip_short", f"Clip {number} lasts {seconds:.2f} s of {wanted / fps:.2f} s; its last frame is held.")
+            context.warn(
+                "clip_short", f"Clip {number} lasts {seconds:.2f} s of {wanted / fps:.2f} s; its last frame is held."
+            )
 
 
 def _soundtrack(input: dict[str, Any], seconds: float, context: Context) -> tuple[Path, Figures]:  # noqa: A002
@@ -110,7 +116,9 @@ def _soundtrack(input: dict[str, Any], seconds: float, context: Context) -> tupl
         return output, normalised(blocks, PRESETS[preset], output, context)
     import ffmpeg
 
-    plain = ffmpeg.input("pipe:0", f="f32le", ar=SAMPLE_RATE, ac=2).output(str(output), v="error", **{"c:a": "aac", "b:a": AUDIO_BITRATE})
+    plain = ffmpeg.input("pipe:0", f="f32le", ar=SAMPLE_RATE, ac=2).output(
+        str(output), v="error", **{"c:a": "aac", "b:a": AUDIO_BITRATE}
+    )
     encoder.run(plain, blocks=blocks(), context=context)
     return output, measure(output)
 
@@ -163,7 +171,9 @@ def _ducked(input: dict[str, Any], output: Path) -> Any:  # noqa: A002 - the wir
     both = ffmpeg.input("pipe:0", f="f32le", ar=SAMPLE_RATE, ac=4).audio.filter_multi_output("asplit", 3)
     voice = both[0].filter("channelmap", map="0|1", channel_layout="stereo")
     key = both[1].filter("channelmap", map="0|1", channel_layout="stereo")
-    music = both[2].filter("channelmap", map="2|3", channel_layout="stereo").filter("volume", f"{input['music_gain_db']}dB")
+    music = (
+        both[2].filter("channelmap", map="2|3", channel_layout="stereo").filter("volume", f"{input['music_gain_db']}dB")
+    )
     ducked = ffmpeg.filter([music, key], "sidechaincompress", threshold=0.03, ratio=8, attack=20, release=400)
     mix = ffmpeg.filter([voice, ducked], "amix", inputs=2, duration="first", normalize=0)
     return mix.output(str(output), v="error", **{"c:a": "pcm_f32le"})
@@ -179,7 +189,11 @@ def _encoder(wanted: str, context: Context) -> str:
 
 
 def _stream(
-    input: dict[str, Any], sound: Path, film: Path, codec: str, context: Context  # noqa: A002 - the wire's word
+    input: dict[str, Any],  # noqa: A002 - the wire's word
+    sound: Path,
+    film: Path,
+    codec: str,
+    context: Context,
 ) -> tuple[Any, dict[str, str]]:
     """The one FFmpeg command, and the environment in which it finds the fonts of the subtitles."""
     import ffmpeg

@@ -24,8 +24,10 @@ _SENTENCE = re.compile(r"[.!?…。！？؟।]+[\"'”’»)\]」』]*$")
 _CLAUSE = re.compile(r"[,;:،；：，、–—-]+[\"'”’»)\]」』]*$")
 _ABBREVIATION = re.compile(r"^[\"'“‘«(]*(mr|mrs|ms|dr|st|prof|sr|jr|vs|bzw|tzv|např|mme|sra|(\w\.)*\w)\.$", re.I)
 _CLOSING = re.compile(r"^[\W_]*[,.!?…。！？、，；：」』）)\]”’»%؟،;:]+$")
-_UNSPACED = re.compile("[\u2e80-\u2fdf\u3000-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-                       "\ufe30-\ufe4f\uff00-\uff9f\U00020000-\U0003ffff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+_UNSPACED = re.compile(
+    "[\u2e80-\u2fdf\u3000-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\ufe30-\ufe4f\uff00-\uff9f\U00020000-\U0003ffff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"
+)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,9 @@ def binary() -> str:
 
     found = shutil.which("ffmpeg")
     if found is None:
-        raise WorkerError("engine_unavailable", "No FFmpeg was found.", hint="pip install imageio-ffmpeg, or install ffmpeg.")
+        raise WorkerError(
+            "engine_unavailable", "No FFmpeg was found.", hint="pip install imageio-ffmpeg, or install ffmpeg."
+        )
     listed = subprocess.run([found, "-hide_banner", "-filters"], capture_output=True, text=True, check=False).stdout
     missing = [name for name in NEEDED_FILTERS if f" {name} " not in listed]
     if missing:
@@ -160,9 +162,7 @@ def raw_video(*, width: int, height: int, fps: int) -> Any:
     source = ffmpeg.input(
         "pipe:0", f="rawvideo", pix_fmt="yuv420p", s=f"{width}x{height}", framerate=fps, thread_queue_size=4
     )
-    return source.video.filter(
-        "setparams", color_primaries="bt709", color_trc="bt709", colorspace="bt709", range="tv"
-    )
+    return source.video.filter("setparams", color_primaries="bt709", color_trc="bt709", colorspace="bt709", range="tv")
 
 
 def encode_frames(
@@ -179,7 +179,9 @@ def encode_frames(
 ) -> None:
     """Encode raw yuv420p BT.709 frames (each ``width·height·3/2`` bytes: Y, U, V) to an H.264 file without sound."""
     options = video_options(encoder="libx264", crf=crf, preset=preset)
-    stream = raw_video(width=width, height=height, fps=fps).output(str(output), movflags="+faststart", v="error", **options)
+    stream = raw_video(width=width, height=height, fps=fps).output(
+        str(output), movflags="+faststart", v="error", **options
+    )
     run(stream, blocks=counted(frames, total, context), context=context)
 
 

@@ -21,7 +21,8 @@ def join_audio(input: dict[str, Any], context: Context) -> dict[str, Any]:  # no
     clips, gaps = input["clips"], input["gaps_s"]
     if gaps and len(gaps) != len(clips) - 1:
         raise WorkerError(
-            "invalid_request", f"gaps_s has {len(gaps)} entries for {len(clips)} clips; it must have {len(clips) - 1}, or none.",
+            "invalid_request",
+            f"gaps_s has {len(gaps)} entries for {len(clips)} clips; it must have {len(clips) - 1}, or none.",
             pointer="/input/gaps_s",
         )
     pauses = [*(gaps or [0.0] * (len(clips) - 1)), 0.0]
@@ -35,7 +36,9 @@ def join_audio(input: dict[str, Any], context: Context) -> dict[str, Any]:  # no
             if last <= first:
                 context.warn("silent_clip", f"Clip {number}, {clip}, is silent; only its margins were kept.")
             offsets.append((position + pad - first) / SAMPLE_RATE)
-            position += _write(joined, _silence(pad), _cut(clip, first, last), _silence(pad + round(pause * SAMPLE_RATE)))
+            position += _write(
+                joined, _silence(pad), _cut(clip, first, last), _silence(pad + round(pause * SAMPLE_RATE))
+            )
             context.progress("run", number, len(clips), "clips")
     audio = context.publish(
         temporary, "audio/wav", duration_s=round(position / SAMPLE_RATE, 6), sample_rate=SAMPLE_RATE, channels=1

@@ -109,7 +109,9 @@ def _heard(blocks: Iterable[bytes], context: Context) -> tuple[Figures, int]:
     meter = _Meter(SAMPLE_RATE, "stereo", "flt")
     for block in blocks:
         context.check()
-        frame = av.AudioFrame.from_ndarray(np.frombuffer(block, np.float32).reshape(1, -1), format="flt", layout="stereo")
+        frame = av.AudioFrame.from_ndarray(
+            np.frombuffer(block, np.float32).reshape(1, -1), format="flt", layout="stereo"
+        )
         frame.sample_rate = SAMPLE_RATE
         meter.hear(frame)
     return meter.figures(), meter.samples
@@ -135,7 +137,10 @@ def normalize_loudness(input: dict[str, Any], context: Context) -> dict[str, Any
 
     film = context.temporary("mp4")
     picture, audio = ffmpeg.input(media, protocol_whitelist="file"), ffmpeg.input(str(sound))
-    encoder.run(ffmpeg.output(picture.video, audio.audio, str(film), c="copy", movflags="+faststart", v="error"), context=context)
+    encoder.run(
+        ffmpeg.output(picture.video, audio.audio, str(film), c="copy", movflags="+faststart", v="error"),
+        context=context,
+    )
     return {"media": context.publish(film, "video/mp4"), "loudness": measured}
 
 
@@ -159,7 +164,10 @@ def normalised(blocks: Blocks, target: Target, output: Path, context: Context) -
         if _fits(result, target):
             return result
         change, aim = True, _corrected(aim, result, target)
-    context.warn("loudness_off_target", f"The sound came out at {result['integrated_lufs']} LUFS instead of {target.integrated_lufs}.")
+    context.warn(
+        "loudness_off_target",
+        f"The sound came out at {result['integrated_lufs']} LUFS instead of {target.integrated_lufs}.",
+    )
     return result
 
 
@@ -206,7 +214,7 @@ def _pipe() -> Any:
 
 
 def _encoded(sound: Any, samples: int, output: Path) -> Any:
-    """loudnorm works at 192 kHz in whole tenths of a second, starts late and may forget the layout: all are set right."""
+    """loudnorm works at 192 kHz in whole tenths of a second, starts late and may forget the layout; all set right."""
     sound = sound.filter("aresample", SAMPLE_RATE).filter("aformat", channel_layouts="stereo")
     sound = sound.filter("asetpts", "N/SR/TB").filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
     codec = {"c:a": "pcm_s16le"} if output.suffix == ".wav" else {"c:a": "aac", "b:a": AUDIO_BITRATE}

@@ -22,7 +22,7 @@ def probe(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A
 
 
 def facts(path: str | Path, *, loudness: bool = False) -> dict[str, Any]:
-    """Container, streams and, when asked for, loudness. Raises WorkerError ``input_not_found``, ``input_unreadable``."""
+    """Container, streams and, when asked for, loudness. Raises ``input_not_found``, ``input_unreadable``."""
     try:
         container = open_media(path)
     except WorkerError as error:
@@ -109,7 +109,16 @@ def _picture(path: str | Path) -> dict[str, Any]:
 
     codec, width, height = picture_facts(Path(path))
     video = dict.fromkeys(
-        ("profile", "pixel_format", "color_space", "color_primaries", "color_transfer", "color_range", "fps", "duration_s")
+        (
+            "profile",
+            "pixel_format",
+            "color_space",
+            "color_primaries",
+            "color_transfer",
+            "color_range",
+            "fps",
+            "duration_s",
+        )
     )
     return {
         "kind": "picture",

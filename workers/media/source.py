@@ -34,7 +34,11 @@ def open_media(path: str | Path) -> av.container.InputContainer:
 
     file = Path(path)
     if not file.is_file():
-        raise WorkerError("input_not_found", f"There is no file {file}.", hint="Check the path; relative ones start at the working directory.")
+        raise WorkerError(
+            "input_not_found",
+            f"There is no file {file}.",
+            hint="Check the path; relative ones start at the working directory.",
+        )
     try:
         # "file:" keeps a name that looks like a URL or a pattern from being anything but a name.
         return av.open(f"file:{file}", options={"protocol_whitelist": "file", "format_whitelist": CONTAINERS})
@@ -121,8 +125,12 @@ def _fitted(frame: Any, width: int, height: int) -> np.ndarray:
     if (frame.width, frame.height) == (width, height) and frame.format.name == "yuv420p":
         return np.asarray(frame.to_ndarray())
     scale = max(Fraction(width, frame.width), Fraction(height, frame.height))
-    wide, high = (max(size, 2 * round(side * scale / 2)) for size, side in ((width, frame.width), (height, frame.height)))
-    scaled = frame.reformat(width=wide, height=high, format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG").to_ndarray()
+    wide, high = (
+        max(size, 2 * round(side * scale / 2)) for size, side in ((width, frame.width), (height, frame.height))
+    )
+    scaled = frame.reformat(
+        width=wide, height=high, format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"
+    ).to_ndarray()
     return crop_yuv420(scaled, wide, high, width, height)
 
 

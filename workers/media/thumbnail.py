@@ -48,7 +48,9 @@ def _frame(media: str, time_s: float | None) -> Image.Image:
         length = (container.duration or 0) / 1e6
         wanted = length * TOWARDS_THE_MIDDLE if time_s is None else time_s
         if length and wanted > length:
-            raise WorkerError("invalid_request", f"time_s is {wanted}; the film lasts {length:.3f} s.", pointer="/input/time_s")
+            raise WorkerError(
+                "invalid_request", f"time_s is {wanted}; the film lasts {length:.3f} s.", pointer="/input/time_s"
+            )
         last = None
         try:
             container.seek(int(wanted * 1e6))

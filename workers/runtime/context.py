@@ -21,7 +21,7 @@ Emit = Callable[[str, dict[str, Any]], None]
 class Context:
     """Progress, cancellation, warnings and artifacts of one request.
 
-    Engines call ``check`` between steps, ``progress`` with true counts, and ``temporary`` then ``publish`` for each file.
+    Engines call ``check`` between steps, ``progress`` with true counts, ``temporary`` then ``publish`` for each file.
     """
 
     def __init__(
@@ -56,10 +56,12 @@ class Context:
         if self._cancelled.is_set():
             raise Cancelled
         if self._deadline is not None and time.monotonic() > self._deadline:
-            raise WorkerError("timeout", f"Not finished after {self.options.get('timeout_s')} s.", hint="Raise options.timeout_s.")
+            raise WorkerError(
+                "timeout", f"Not finished after {self.options.get('timeout_s')} s.", hint="Raise options.timeout_s."
+            )
 
     def progress(self, stage: str, current: float, total: float | None, unit: str) -> None:
-        """Report a true count: ``stage`` is prepare, download, load, run, encode or upload. Checks for cancellation too."""
+        """Report a true count, and check. ``stage`` is prepare, download, load, run, encode or upload."""
         self.check()
         self._emit("progress", {"stage": stage, "current": current, "total": total, "unit": unit})
 
@@ -77,7 +79,9 @@ class Context:
         try:
             self.output_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise WorkerError("output_failed", f"Cannot make the output folder {self.output_dir}: {error.strerror}") from error
+            raise WorkerError(
+                "output_failed", f"Cannot make the output folder {self.output_dir}: {error.strerror}"
+            ) from error
         path = self.output_dir / f".{self.output_name}.{os.getpid()}.{len(self._temporaries)}.partial.{extension}"
         self._temporaries.append(path)
         return path

@@ -76,9 +76,29 @@ def classify(error: BaseException) -> WorkerError:
     if isinstance(error, (Cancelled, KeyboardInterrupt)):
         return WorkerError("cancelled", "The request was cancelled.")
     if isinstance(error, MemoryError):
-        return WorkerError("out_of_memory", "The machine ran out of memory.", hint="Ask for a smaller size or fewer at once.")
+        return WorkerError(
+            "out_of_memory", "The machine ran out of memory.", hint="Ask for a smaller size or fewer at once."
+        )
     if isinstance(error, ModuleNotFoundError):
-        return WorkerError("engine_unavailable", f"The Python package {error.name!r} is not installed.", hint="Install the extra that carries it.")
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}:
-        return WorkerError("output_failed", f"{error.strerror}: {error.filename or 'the output folder'}", hint="Free space or choose another --output-dir.")
-    return WorkerError("internal_error", f"{type(error).__name__}: {error}", hint="Run again with --debug for the traceback and report it.")
+        return WorkerError(
+            "engine_unavailable",
+            f"The Python package {error.name!r} is not installed.",
+            hint="Install the extra that carries it.",
+        )
+    if isinstance(error, OSError) and error.errno in {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+    }:
+        return WorkerError(
+            "output_failed",
+            f"{error.strerror}: {error.filename or 'the output folder'}",
+            hint="Free space or choose another --output-dir.",
+        )
+    return WorkerError(
+        "internal_error",
+        f"{type(error).__name__}: {error}",
+        hint="Run again with --debug for the traceback and report it.",
+    )

@@ -34,13 +34,18 @@ def engine_class(family: str, name: str) -> type[Engine]:
         near = difflib.get_close_matches(name, known, n=1)
         guess = f" Did you mean {near[0]}?" if near else ""
         raise WorkerError(
-            "engine_unavailable", f"{family} has no engine {name!r}.{guess}", pointer="/engine", hint=f"Known: {', '.join(known)}."
+            "engine_unavailable",
+            f"{family} has no engine {name!r}.{guess}",
+            pointer="/engine",
+            hint=f"Known: {', '.join(known)}.",
         )
     try:
         found: type[Engine] = importlib.import_module(f"engines.{family}.{name}").Engine
     except Exception as error:  # whatever a broken file raises, the other engines go on
         raise WorkerError(
-            "engine_unavailable", f"The engine file {family}/{name}.py is broken: {type(error).__name__}: {error}", pointer="/engine"
+            "engine_unavailable",
+            f"The engine file {family}/{name}.py is broken: {type(error).__name__}: {error}",
+            pointer="/engine",
         ) from error
     return found
 
@@ -70,13 +75,18 @@ def choose(family: str, wanted: str, op: str, needs: Iterable[str], prefer: Iter
         if able:
             why = "; ".join(f"{name}: {obstacle(engine_class(family, name))}" for name in able)
             raise WorkerError("engine_unavailable", f"No engine for {op} is usable here. {why}.", pointer="/engine")
-        raise WorkerError("unsupported_capability", f"No engine of {family} can do {op} with {', '.join(sorted(needs)) or 'these fields'}.")
+        raise WorkerError(
+            "unsupported_capability",
+            f"No engine of {family} can do {op} with {', '.join(sorted(needs)) or 'these fields'}.",
+        )
     engine = engine_class(family, wanted)
     if op not in engine.ops or not needs <= engine.capabilities:
         lacking = [op] if op not in engine.ops else sorted(needs - engine.capabilities)
         able = _able(family, names(family), op, needs)
         raise WorkerError(
-            "unsupported_capability", f"The engine {wanted} cannot do {', '.join(lacking)}.", pointer="/engine",
+            "unsupported_capability",
+            f"The engine {wanted} cannot do {', '.join(lacking)}.",
+            pointer="/engine",
             hint=f"Engines that can: {', '.join(able) or 'none'}.",
         )
     why_not = obstacle(engine)

@@ -45,7 +45,9 @@ class Request:
     output_name: str
 
 
-def prepare(raw: dict[str, Any], family: Family, *, output_dir: Path | None, timeout_s: float | None, serving: bool) -> Request:
+def prepare(
+    raw: dict[str, Any], family: Family, *, output_dir: Path | None, timeout_s: float | None, serving: bool
+) -> Request:
     """Check and complete a request; nothing heavy is imported.
 
     ``output_dir`` and ``timeout_s`` come from the flags; ``serving`` refuses relative paths. Raises WorkerError.
@@ -55,7 +57,9 @@ def prepare(raw: dict[str, Any], family: Family, *, output_dir: Path | None, tim
     given = whole["input"]
     schema = validation.input_schema(family.name, whole["op"])
     complete = validation.filled(given, schema)
-    name = registry.choose(family.name, whole["engine"], whole["op"], family.needs(whole["op"], complete), family.prefer)
+    name = registry.choose(
+        family.name, whole["engine"], whole["op"], family.needs(whole["op"], complete), family.prefer
+    )
     engine = registry.engine_class(family.name, name)
     validation.raise_for(validation.violations(whole["engine_options"], engine.options_schema, "/engine_options"))
     engine_options = validation.filled(whole["engine_options"], engine.options_schema)
@@ -68,7 +72,9 @@ def prepare(raw: dict[str, Any], family: Family, *, output_dir: Path | None, tim
         engine=name,
         model=whole["model"],
         input=validation.with_found_files(complete, schema, "/input", absolute_only=serving),
-        engine_options=validation.with_found_files(engine_options, engine.options_schema, "/engine_options", absolute_only=serving),
+        engine_options=validation.with_found_files(
+            engine_options, engine.options_schema, "/engine_options", absolute_only=serving
+        ),
         options={**whole["options"], "timeout_s": whole["options"]["timeout_s"] or timeout_s},
         output_dir=folder,
         output_name=whole["output_name"] or identity,
@@ -78,11 +84,18 @@ def prepare(raw: dict[str, Any], family: Family, *, output_dir: Path | None, tim
 def _inside(asked: str | None, allowed: Path | None, serving: bool) -> Path:
     """The folder to write to: never outside the folder that ``--output-dir`` names."""
     if serving and asked is not None and not Path(asked).is_absolute():
-        raise WorkerError("invalid_request", f"{asked} is a relative path.", pointer="/output_dir", hint="With --serve every path is absolute.")
+        raise WorkerError(
+            "invalid_request",
+            f"{asked} is a relative path.",
+            pointer="/output_dir",
+            hint="With --serve every path is absolute.",
+        )
     folder = Path(asked or allowed or ".").resolve()
     if allowed is not None and not folder.is_relative_to(allowed.resolve()):
         raise WorkerError(
-            "invalid_request", f"output_dir {asked} lies outside --output-dir {allowed}.", pointer="/output_dir",
+            "invalid_request",
+            f"output_dir {asked} lies outside --output-dir {allowed}.",
+            pointer="/output_dir",
             hint=f"Use a folder inside {allowed} or leave output_dir out.",
         )
     return folder

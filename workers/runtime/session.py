@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime import registry
 from runtime.context import Context
-from runtime.errors import WorkerError, classify
+from runtime.errors import classify
 from runtime.request import Family, Request, prepare
 
 if TYPE_CHECKING:
@@ -55,7 +55,13 @@ class Session:
 
         def event(kind: str, fields: dict[str, Any]) -> None:
             if self._events and not self._too_soon(kind, fields):
-                head = {"type": kind, "v": 1, "id": identity, "seq": next(sequence), "t_s": round(time.monotonic() - started, 3)}
+                head = {
+                    "type": kind,
+                    "v": 1,
+                    "id": identity,
+                    "seq": next(sequence),
+                    "t_s": round(time.monotonic() - started, 3),
+                }
                 self.wire.send({**head, **fields})
 
         try:
@@ -77,7 +83,7 @@ class Session:
                 emit=event,
             )
             self.wire.send(self._result(request, context))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the host gets exactly one line for it
             return self.fail(error, identity)
         finally:
             self.running = self.deadline = None

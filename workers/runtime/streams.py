@@ -21,7 +21,9 @@ class Wire:
 
     def send(self, message: dict[str, Any]) -> None:
         """Write one line. A host that no longer reads is not an error: the work ends by its closed stdin."""
-        self._write(json.dumps(message, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n")
+        self._write(
+            json.dumps(message, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+        )
 
     def text(self, text: str) -> None:
         """Write text for a person, such as ``--help``, instead of any message."""

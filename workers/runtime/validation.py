@@ -63,15 +63,23 @@ def _rows(error: Any, pointer: str) -> Iterator[dict[str, str]]:
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         for unknown in [key for key in value if key not in known]:
-            yield {"pointer": f"{where}/{unknown}", "message": f"{unknown} is not a field here{_nearest(unknown, known)}"}
+            yield {
+                "pointer": f"{where}/{unknown}",
+                "message": f"{unknown} is not a field here{_nearest(unknown, known)}",
+            }
     elif error.validator == "required":
         for missing in [key for key in limit if key not in value and repr(key) in error.message]:
             yield {"pointer": f"{where}/{missing}", "message": f"{missing} is required."}
     elif error.validator in {"anyOf", "oneOf"} and error.context:
-        branches = [inner for inner in error.context if not (inner.validator == "type" and inner.validator_value == "null")]
+        branches = [
+            inner for inner in error.context if not (inner.validator == "type" and inner.validator_value == "null")
+        ]
         for inner in branches or error.context[:1]:
             inner_where = "".join(f"/{part}" for part in inner.relative_path)
-            yield {"pointer": where + inner_where, "message": _sentence(name, inner.instance, inner.validator, inner.validator_value, inner.message)}
+            yield {
+                "pointer": where + inner_where,
+                "message": _sentence(name, inner.instance, inner.validator, inner.validator_value, inner.message),
+            }
     else:
         yield {"pointer": where, "message": _sentence(name, value, error.validator, limit, error.message)}
 
@@ -112,7 +120,7 @@ def _nearest(name: str, known: list[str]) -> str:
 
 
 def filled(value: Any, schema: Mapping[str, Any], better: Mapping[str, Any] | None = None) -> Any:
-    """A copy of a valid value with every missing optional field set; ``better`` defaults (a model's) beat the schema's."""
+    """A copy of a valid value, every missing optional field set; ``better`` (a model's defaults) beats the schema's."""
     schema = resolve(schema)
     if "anyOf" in schema and value is not None:
         schema = next((resolve(branch) for branch in schema["anyOf"] if branch.get("type") != "null"), schema)
@@ -144,17 +152,26 @@ def with_found_files(value: Any, schema: Mapping[str, Any], pointer: str, *, abs
         }
     if isinstance(value, list):
         part = schema.get("items", {})
-        return [with_found_files(item, part, f"{pointer}/{n}", absolute_only=absolute_only) for n, item in enumerate(value)]
+        return [
+            with_found_files(item, part, f"{pointer}/{n}", absolute_only=absolute_only) for n, item in enumerate(value)
+        ]
     return value
 
 
 def _found(name: str, pointer: str, absolute_only: bool) -> str:
     path = Path(name)
     if absolute_only and not path.is_absolute():
-        raise WorkerError("invalid_request", f"{name} is a relative path.", pointer=pointer, hint="With --serve every path is absolute.")
+        raise WorkerError(
+            "invalid_request",
+            f"{name} is a relative path.",
+            pointer=pointer,
+            hint="With --serve every path is absolute.",
+        )
     if "\0" in name or not path.exists():
         raise WorkerError(
-            "input_not_found", f"There is no file {name!r}.", pointer=pointer,
+            "input_not_found",
+            f"There is no file {name!r}.",
+            pointer=pointer,
             hint="Check the path; relative ones start at the working directory.",
         )
     return str(path.absolute())
@@ -191,7 +208,9 @@ def envelope(request: dict[str, Any], family: str) -> dict[str, Any]:
     """
     version = request.get("v")
     if isinstance(version, int) and not isinstance(version, bool) and version != SUPPORTED_VERSION:
-        raise WorkerError("unsupported_version", f"v is {version}; this worker speaks {SUPPORTED_VERSION}.", pointer="/v")
+        raise WorkerError(
+            "unsupported_version", f"v is {version}; this worker speaks {SUPPORTED_VERSION}.", pointer="/v"
+        )
     rows = violations(request, document("request"))
     op, known = request.get("op"), operations(family)
     if isinstance(op, str) and op not in known and not any(row["pointer"] == "/op" for row in rows):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import queue
 import signal
@@ -54,13 +53,17 @@ def parser(family: Family) -> Arguments:
         f"  python workers/{script} --describe\n",
     )
     flags.add_argument("--input", metavar="FILE", help="file with one request; - reads it from standard input")
-    flags.add_argument("--output-dir", type=Path, metavar="DIR", help="folder for files; no request can write outside it")
+    flags.add_argument(
+        "--output-dir", type=Path, metavar="DIR", help="folder for files; no request can write outside it"
+    )
     flags.add_argument("--stream", action="store_true", help="write events before the result")
     flags.add_argument("--serve", action="store_true", help="read one request a line and keep the model loaded")
     flags.add_argument("--describe", action="store_true", help="print operations, schemas and engines, then leave")
     flags.add_argument("--timeout", type=float, metavar="S", help="deadline in seconds for requests that name none")
     flags.add_argument("--watch-stdin", action="store_true", help="cancel when standard input closes")
-    flags.add_argument("--log-level", choices=("error", "warning", "info", "debug"), default="error", help="what goes to stderr")
+    flags.add_argument(
+        "--log-level", choices=("error", "warning", "info", "debug"), default="error", help="what goes to stderr"
+    )
     flags.add_argument("--debug", action="store_true", help="print tracebacks to stderr")
     return flags
 
@@ -73,9 +76,15 @@ def main(family: Family) -> NoReturn:
     try:
         flags = family_flags.parse_args()
         if flags.timeout is not None and not 0 < flags.timeout <= MAX_TIMEOUT_S:
-            raise WorkerError("usage", f"--timeout is {flags.timeout}; it must be more than 0 and at most {MAX_TIMEOUT_S}.")
+            raise WorkerError(
+                "usage", f"--timeout is {flags.timeout}; it must be more than 0 and at most {MAX_TIMEOUT_S}."
+            )
     except WorkerError as error:
-        _leave(Session(family, wire, output_dir=None, timeout_s=None, events=False, serving=False, debug=False).fail(error, None))
+        _leave(
+            Session(family, wire, output_dir=None, timeout_s=None, events=False, serving=False, debug=False).fail(
+                error, None
+            )
+        )
     except SystemExit:  # --help
         _leave(0)
     import logging
@@ -156,7 +165,15 @@ class Loop:
         _lead_a_group(self._requests)
         engines = {name: facts.get("version") for name, facts in registry.describe(self._session.family.name).items()}
         self._session.wire.send(
-            {"type": "ready", "v": 1, "id": None, "worker": self._session.family.name, "version": 1, "pid": os.getpid(), "engines": engines}
+            {
+                "type": "ready",
+                "v": 1,
+                "id": None,
+                "worker": self._session.family.name,
+                "version": 1,
+                "pid": os.getpid(),
+                "engines": engines,
+            }
         )
         threading.Thread(target=self._read, daemon=True).start()
         threading.Thread(target=self._watch, daemon=True).start()
@@ -194,7 +211,11 @@ class Loop:
                 if line.strip():
                     self._take(validation.parse(line))
             except LineTooLong:
-                self._queue.put(WorkerError("invalid_request", "A line of more than 16 MiB was refused.", hint="Pass files by path."))
+                self._queue.put(
+                    WorkerError(
+                        "invalid_request", "A line of more than 16 MiB was refused.", hint="Pass files by path."
+                    )
+                )
             except WorkerError as error:
                 self._queue.put(error)
             except OSError:
@@ -229,7 +250,9 @@ class Loop:
                 flag.set()
         elif kind == "ping":
             waiting = max(0, len(self._flags) - (self._session.running is not None))
-            self._session.wire.send({"type": "pong", "v": 1, "id": identity, "loaded": self._session.loaded, "waiting": waiting})
+            self._session.wire.send(
+                {"type": "pong", "v": 1, "id": identity, "loaded": self._session.loaded, "waiting": waiting}
+            )
         elif kind == "shutdown":
             self._finishing = True
             self._queue.put(None)
