@@ -196,10 +196,10 @@ def _with_absolute_files(value: Any) -> Any:
 def _summary(manifest: dict[str, Any], folder: Path) -> str:
     made = sum(stage["made"] for stage in manifest["stages"].values())
     video, lufs = manifest["facts"]["video"], manifest["facts"]["loudness"]["integrated_lufs"]
-    shots = f"{len(manifest['shots'])} shots"
+    size, shots = f"{video['width']}×{video['height']}", f"{len(manifest['shots'])} shots"
     lines = [
         f"{manifest['title']}: {folder / 'final.mp4'}",
-        f"  {video['width']}×{video['height']}, {video['fps']:g} fps, {video['duration_s']:.1f} s, {shots}, {lufs:.1f} LUFS",
+        f"  {size}, {video['fps']:g} fps, {video['duration_s']:.1f} s, {shots}, {lufs:.1f} LUFS",
         f"  {made} items made in {manifest['seconds']:.1f} s" if made else "  nothing had changed; nothing was done",
     ]
     if not manifest["language_given"]:

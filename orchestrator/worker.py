@@ -162,13 +162,15 @@ class Worker:
         return True
 
     def _pump_stdout(self, pipe: IO[bytes]) -> None:
-        while line := pipe.readline(MAX_LINE_BYTES + 1):
-            self._lines.put(line)
+        with pipe:
+            while line := pipe.readline(MAX_LINE_BYTES + 1):
+                self._lines.put(line)
         self._lines.put(None)
 
     def _pump_stderr(self, pipe: IO[bytes]) -> None:
-        for line in pipe:
-            self._stderr.append(line.decode("utf-8", "replace").rstrip()[:2000])
+        with pipe:
+            for line in pipe:
+                self._stderr.append(line.decode("utf-8", "replace").rstrip()[:2000])
 
     def __enter__(self) -> Worker:
         return self
@@ -179,7 +181,9 @@ class Worker:
 
 def _own_group() -> dict[str, Any]:
     """What makes a worker lead a process group of its own: then Ctrl+C reaches us alone, and we end it in order."""
-    return {"creationflags": subprocess.CREATE_NO_WINDOW} if sys.platform == "win32" else {"process_group": 0}
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NO_WINDOW}
+    return {"process_group": 0}
 
 
 def kill_group(pid: int) -> None:

@@ -202,5 +202,6 @@ def test_as_many_samples_come_out_as_go_in(tmp_path: Path) -> None:
             output = output_of("media_processing", "normalize_loudness", {"media": str(media)}, tmp_path / "out")
             with av.open(str(media)) as before, av.open(output["media"]["path"]) as after:
                 lengths = [seconds_of(opened.streams.audio[0]) for opened in (before, after)]
-                assert lengths[1] == pytest.approx(lengths[0], abs=0.001)
+                one_aac_frame = 1024 / 48000
+                assert lengths[0] - 0.001 <= lengths[1] <= lengths[0] + (one_aac_frame if media == film else 0.001)
                 assert not after.streams.audio[0].start_time

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -192,11 +191,7 @@ def test_every_rule_of_the_check_has_a_spoilt_film() -> None:
     assert load("draft")["film"]["width"] == 1080
 
 
-def examples() -> Iterator[Path]:
-    yield from sorted((ROOT / "examples").glob("*.md"))
-
-
-@pytest.mark.parametrize("path", examples(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.md")), ids=lambda path: path.stem)
 def test_an_example_story_is_60_to_90_s_long(path: Path, tmp_path: Path) -> None:
     """Its voice and shots only; the demo makes the whole film."""
     from orchestrator.making import Making
