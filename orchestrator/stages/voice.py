@@ -10,7 +10,7 @@ from orchestrator.run import Item
 VERSION = "1"
 PAD_S = 0.15
 """Silence kept around each line: two of them are the pause between sentences."""
-PARAGRAPH_GAP_S = 0.4
+PARAGRAPH_GAP_S = 0.5
 """Further silence where a paragraph ends."""
 MEDIA = {"engine": "ffmpeg"}
 

@@ -440,3 +440,23 @@ def test_hebrew_keeps_its_order_when_coloured(tmp_path):
     frames = film.frames([word["start_s"] + 0.1 for word in spoken(text)], tmp_path)
     starts = [box(yellow(frame))[0] for frame in frames]
     assert starts == sorted(starts, reverse=True)
+
+
+def test_a_cue_ends_with_a_sentence_whose_closing_mark_stands_apart(tmp_path):
+    """French sets blanks inside « … ? »; the next paragraph's first word belongs to the next cue."""
+    spoken_at = [
+        ("une", 34.2, 34.41),
+        ("petite", 34.41, 34.85),
+        ("voix :", 34.85, 35.21),
+        ("« Papa,", 35.69, 36.12),
+        ("où", 36.33, 36.47),
+        ("est", 36.47, 36.57),
+        ("la", 36.57, 36.72),
+        ("côte ? »", 36.72, 37.14),
+        ("Une", 37.83, 38.05),
+        ("barque", 38.05, 38.37),
+        ("bleue", 38.37, 38.58),
+    ]
+    words = [{"word": text, "start_s": start, "end_s": end} for text, start, end in spoken_at]
+    cues = run(tmp_path, words, language="fr", formats=["srt"])[0]["cues"]
+    assert 8 in [cue["words"][1] for cue in cues]

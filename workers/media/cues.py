@@ -20,8 +20,8 @@ JOIN_CS = 30
 """A cue whose successor comes sooner than this stays until then, or the screen would blink."""
 _PHRASE_CS = 25  # a breath: as good a place to break as a comma
 
-_SENTENCE = re.compile(r"[.!?…。！？؟।]+[\"'”’»)\]」』]*$")
-_CLAUSE = re.compile(r"[,;:،；：，、–—-]+[\"'”’»)\]」』]*$")
+_SENTENCE = re.compile(r"[.!?…。！？؟।]+[\"'”’»)\]」』\s]*$")  # « Qui ? » has blanks, inside a word too
+_CLAUSE = re.compile(r"[,;:،；：，、–—-]+[\"'”’»)\]」』\s]*$")
 _ABBREVIATION = re.compile(r"^[\"'“‘«(]*(mr|mrs|ms|dr|st|prof|sr|jr|vs|bzw|tzv|např|mme|sra|(\w\.)*\w)\.$", re.I)
 _CLOSING = re.compile(r"^[\W_]*[,.!?…。！？、，；：」』）)\]”’»%؟،;:]+$")
 _UNSPACED = re.compile(
