@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SHORT_CLIP_TOLERANCE_FRAMES = 0.5
+SUBTITLES = "srt,webvtt,ass"
 
 
 @dataclass(frozen=True)
@@ -213,5 +214,5 @@ def _stream(
         picture = picture.filter("ass", filename=subtitles, fontsdir=str(folder))
     elif subtitles is not None:
         options["c:s"] = "mov_text"
-        streams.append(ffmpeg.input(subtitles, protocol_whitelist="file")["s"])
+        streams.append(encoder.file_input(subtitles, SUBTITLES)["s"])
     return ffmpeg.output(picture, *streams, str(film), **options), environment

@@ -132,6 +132,8 @@ def _failure(status: int, lines: list[str]) -> WorkerError:
     said = [line for line in lines if line.strip()][-6:]
     if any("No space left on device" in line for line in lines):
         return WorkerError("output_failed", "The disk is full.", hint="Free space or choose another --output-dir.")
+    if any("Error opening input" in line for line in lines):  # ours are pipes and files just made: it is the caller's
+        return WorkerError("input_unreadable", f"FFmpeg cannot read an input: {' | '.join(said)}")
     return WorkerError("internal_error", f"FFmpeg ended with status {status}: {' | '.join(said)}")
 
 
@@ -163,6 +165,13 @@ def raw_video(*, width: int, height: int, fps: int) -> Any:
         "pipe:0", f="rawvideo", pix_fmt="yuv420p", s=f"{width}x{height}", framerate=fps, thread_queue_size=4
     )
     return source.video.filter("setparams", color_primaries="bt709", color_trc="bt709", colorspace="bt709", range="tv")
+
+
+def file_input(path: str, formats: str) -> Any:
+    """The ffmpeg-python input for a user's file: local and of one of these formats, so no playlist is followed."""
+    import ffmpeg
+
+    return ffmpeg.input(f"file:{path}", protocol_whitelist="file", format_whitelist=formats)
 
 
 def encode_frames(

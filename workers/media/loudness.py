@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from media import ffmpeg as encoder
-from media.source import open_media, pcm_blocks, unreadable
+from media.source import CONTAINERS, open_media, pcm_blocks, unreadable
 from runtime.context import Context
 from runtime.errors import WorkerError
 
@@ -136,7 +136,7 @@ def normalize_loudness(input: dict[str, Any], context: Context) -> dict[str, Any
     import ffmpeg
 
     film = context.temporary("mp4")
-    picture, audio = ffmpeg.input(media, protocol_whitelist="file"), ffmpeg.input(str(sound))
+    picture, audio = encoder.file_input(media, CONTAINERS), ffmpeg.input(str(sound))
     encoder.run(
         ffmpeg.output(picture.video, audio.audio, str(film), c="copy", movflags="+faststart", v="error"),
         context=context,
