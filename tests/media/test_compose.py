@@ -214,7 +214,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
 def test_a_playlist_named_srt_is_refused(tmp_path: Path) -> None:
     real = clip(tmp_path / "real.mp4", frames=3)
     (tmp_path / "words.srt").write_text(f"ffconcat version 1.0\nfile '{real}'\n")
-    body = {"shots": [{"clip": str(real), "num_frames": 3}], **SIZE, "loudness": None}
+    body: dict[str, Any] = {"shots": [{"clip": str(real), "num_frames": 3}], **SIZE, "loudness": None}
     body |= {"subtitles": str(tmp_path / "words.srt"), "subtitles_mode": "carry"}
     done = worker("media_processing", {"v": 1, "op": "compose", "input": body}, "--output-dir", str(tmp_path / "out"))
     assert (done.returncode, result_of(done)["error"]["code"]) == (66, "input_unreadable")

@@ -254,7 +254,9 @@ def test_a_used_id_a_wrong_line_and_a_wrong_control_are_refused_and_the_next_req
         serving.say({"type": "dance"}, request(id="good", input={"media": sound}))
         assert [serving.hear("result", "error")["type"] for _ in range(5)] == ["error"] * 4 + ["result"]
         serving.say({"type": "ping", "id": "p"})
-        assert serving.hear("pong") == {"type": "pong", "v": 1, "id": "p", "loaded": "ffmpeg", "waiting": 0}
+        pong = serving.hear("pong")
+        assert pong.pop("memory")["peak_rss_mb"] > 1
+        assert pong == {"type": "pong", "v": 1, "id": "p", "loaded": "ffmpeg", "waiting": 0}
 
 
 def composing(tmp_path: Path, **fields: Any) -> dict[str, Any]:
@@ -324,3 +326,75 @@ def test_no_worker_imports_the_orchestrator_nor_the_orchestrator_a_worker() -> N
         assert not any(
             f"import {name}" in text or f"from {name}" in text for name in ("workers", "runtime", "media", "engines")
         ), file
+
+
+def test_an_engine_is_loaded_before_its_first_request_and_dropped_again(tmp_path: Path) -> None:
+    with Serving("speech_synthesis") as serving:
+        serving.say({"type": "load", "id": "l"}, {"type": "load", "id": "no", "engine": "nonsense"})
+        assert serving.hear("pong")["loaded"] == "espeak"
+        assert serving.hear("error")["error"]["code"] == "engine_unavailable"
+        spoken = {"v": 1, "id": "1", "op": "synthesize", "input": {"text": "Hello."}, "output_dir": str(tmp_path)}
+        serving.say(spoken)
+        assert serving.hear("result")["metrics"]["load_s"] == 0
+        serving.say({"type": "unload", "id": "u"})
+        assert serving.hear("pong")["loaded"] is None
+
+
+def scripted(tmp_path: Path, *answers: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A request that the scripted engine answers from a file."""
+    script = tmp_path / "answers.jsonl"
+    script.write_text("".join(json.dumps(answer) + "\n" for answer in answers), encoding="utf-8")
+    request = {"v": 1, "op": "generate", "engine": "scripted", "input": {"prompt": "x"}, **fields}
+    return {**request, "engine_options": {"answers": str(script)}}
+
+
+def test_the_scripted_engine_answers_in_order_well_and_badly(tmp_path: Path) -> None:
+    answers = (
+        {"deltas": ["Once ", "upon"], "output": {"text": "Once upon"}},
+        {"error": {"code": "rate_limited", "message": "slow down", "retry_after_s": 3}},
+        {"raise": "a bug"},
+        {"output": {"text": "the end"}},
+    )
+    with Serving("text_generation") as serving:
+        for number in range(5):
+            serving.say(scripted(tmp_path, *answers, id=str(number)))
+        assert [serving.hear("delta")["data"] for _ in range(2)] == ["Once ", "upon"]
+        said = [serving.hear("result", "error") for _ in range(5)]
+    assert [line.get("output", {}).get("text") for line in said] == ["Once upon", None, None, "the end", "the end"]
+    assert (said[1]["error"]["retryable"], said[1]["error"]["retry_after_s"]) == (True, 3)
+    assert said[2]["error"]["code"] == "internal_error"
+
+
+def test_a_worker_that_exits_without_a_word_leaves_no_line(tmp_path: Path) -> None:
+    done = worker("text_generation", scripted(tmp_path, {"exit": 3}))
+    assert (done.returncode, done.stdout) == (3, b"")
+
+
+def test_auto_never_takes_the_scripted_engine() -> None:
+    done = worker("text_generation", {"v": 1, "op": "generate", "input": {"prompt": "x"}})
+    assert result_of(done)["error"]["code"] == "unsupported_capability"
+
+
+def test_what_an_engine_cannot_do_is_refused_before_it_is_loaded_and_others_are_named() -> None:
+    asked = {"prompts": ["a crow"], "scheduler": "EulerDiscreteScheduler", "negative_prompt": "text"}
+    said = result_of(worker("image_generation", {"v": 1, "op": "generate", "engine": "storyboard", "input": asked}))
+    assert said["error"]["code"] == "unsupported_capability"
+    assert "negative_prompt, scheduler" in said["error"]["message"]
+    assert "Engines that can" in said["error"]["hint"]
+
+
+def test_no_secret_of_the_environment_is_ever_written(tmp_path: Path) -> None:
+    secret = "sk-very-secret-0123456789"
+    env = {"OPENAI_API_KEY": secret, "HF_TOKEN": secret[::-1], "TERM_WIDTH_KEY": "80"}
+    leaking = scripted(tmp_path, {"raise": f"401 for {secret} and {secret[::-1]}; key 80"})
+    for flags in ((), ("--debug",), ("--stream", "--log-level", "debug")):
+        done = worker("text_generation", leaking, *flags, env=env)
+        assert "<OPENAI_API_KEY> and <HF_TOKEN>; key 80" in result_of_last(done)["error"]["message"]
+        assert secret.encode() not in done.stdout + done.stderr
+        assert secret[::-1].encode() not in done.stdout + done.stderr
+
+
+def result_of_last(done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
+    """The terminal line of a streaming worker."""
+    last: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return last

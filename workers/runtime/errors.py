@@ -65,40 +65,60 @@ class Cancelled(BaseException):
     """The caller took the request back. A BaseException, so that no ``except Exception`` on the way swallows it."""
 
 
+FOREIGN = {
+    "builtins.MemoryError": ("out_of_memory", "Ask for a smaller size or for fewer at once."),
+    "torch.OutOfMemoryError": ("out_of_memory", "Ask for a smaller size, fewer at once, or options.offload."),
+    "builtins.ModuleNotFoundError": ("engine_unavailable", "Install the extra that carries it."),
+    "huggingface_hub.errors.GatedRepoError": ("gated_model", "Accept its licence on its page, then set HF_TOKEN."),
+    "huggingface_hub.errors.RepositoryNotFoundError": ("model_not_found", "Check the model's id."),
+    "huggingface_hub.errors.RevisionNotFoundError": ("model_not_found", "Check model.revision."),
+    "huggingface_hub.errors.EntryNotFoundError": (
+        "model_not_found",
+        "The model lacks a file; check its id and revision.",
+    ),
+    "huggingface_hub.errors.LocalEntryNotFoundError": ("model_not_found", "Download the model first."),
+    "huggingface_hub.errors.OfflineModeIsEnabled": ("model_not_found", "Download the model first, or go online."),
+    "safetensors.SafetensorError": ("model_not_found", "A file of the model is damaged: download it again."),
+    "httpx.TransportError": ("network", "Check the connection; the request can be tried again."),
+    "requests.exceptions.ConnectionError": ("network", "Check the connection; the request can be tried again."),
+    "builtins.ConnectionError": ("network", "Check the connection; the request can be tried again."),
+    "socket.gaierror": ("network", "Check the connection; the request can be tried again."),
+}
+"""Exceptions of libraries, by name, so that none of them is imported; the nearest class in the family tree counts."""
+CANNOT_WRITE = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
 def classify(error: BaseException) -> WorkerError:
     """Turn any exception that ended a request into the most specific WorkerError.
 
-    >>> classify(MemoryError()).code
+    >>> classify(MemoryError("no room")).code
     'out_of_memory'
     """
     if isinstance(error, WorkerError):
         return error
     if isinstance(error, (Cancelled, KeyboardInterrupt)):
         return WorkerError("cancelled", "The request was cancelled.")
-    if isinstance(error, MemoryError):
-        return WorkerError(
-            "out_of_memory", "The machine ran out of memory.", hint="Ask for a smaller size or fewer at once."
-        )
-    if isinstance(error, ModuleNotFoundError):
-        return WorkerError(
-            "engine_unavailable",
-            f"The Python package {error.name!r} is not installed.",
-            hint="Install the extra that carries it.",
-        )
-    if isinstance(error, OSError) and error.errno in {
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EROFS,
-        errno.EACCES,
-        errno.EPERM,
-    }:
-        return WorkerError(
-            "output_failed",
-            f"{error.strerror}: {error.filename or 'the output folder'}",
-            hint="Free space or choose another --output-dir.",
-        )
+    for ancestor in type(error).__mro__:
+        module, name = ancestor.__module__, ancestor.__qualname__
+        known = FOREIGN.get(f"{module}.{name}") or FOREIGN.get(f"{module.split('.')[0]}.{name}")
+        if known:
+            return WorkerError(known[0], f"{type(error).__name__}: {error}", hint=known[1])
+    if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+        return _about_a_file(error)
     return WorkerError(
         "internal_error",
         f"{type(error).__name__}: {error}",
         hint="Run again with --debug for the traceback and report it.",
+    )
+
+
+def _about_a_file(error: OSError) -> WorkerError:
+    """A file that may not be read is the caller's input; all else that the system refuses is our output."""
+    name = str(error.filename or "the output folder")
+    if error.errno in {errno.EACCES, errno.EPERM} and Path(name).is_file() and ".partial." not in name:
+        return WorkerError(
+            "input_unreadable", f"{name}: {error.strerror}.", hint="Give this user the right to read it."
+        )
+    return WorkerError(
+        "output_failed", f"{name}: {error.strerror}.", hint="Free space, or choose another --output-dir."
     )

@@ -60,15 +60,22 @@ def obstacle(engine: type[Engine]) -> str | None:
     return None
 
 
-def choose(family: str, wanted: str, op: str, needs: Iterable[str], prefer: Iterable[str]) -> str:
+def choose(family: str, wanted: str, op: str | None, needs: Iterable[str], prefer: Iterable[str]) -> str:
     """The name of the engine for a request; ``auto`` is the first usable one that can, the preferred ones first.
+
+    Without an ``op`` any engine will do.
 
     Raises WorkerError ``engine_unavailable``, ``auth_missing`` or ``unsupported_capability``, naming engines that can.
     """
     needs = set(needs)
     if wanted == "auto":
         order = [*prefer, *(name for name in names(family) if name not in prefer)]
-        able = _able(family, order, op, needs)
+        # An engine that cannot run without options of its own, such as scripted, is only taken by name.
+        able = [
+            name
+            for name in _able(family, order, op, needs)
+            if not engine_class(family, name).options_schema.get("required")
+        ]
         usable = [name for name in able if obstacle(engine_class(family, name)) is None]
         if usable:
             return usable[0]
@@ -80,8 +87,8 @@ def choose(family: str, wanted: str, op: str, needs: Iterable[str], prefer: Iter
             f"No engine of {family} can do {op} with {', '.join(sorted(needs)) or 'these fields'}.",
         )
     engine = engine_class(family, wanted)
-    if op not in engine.ops or not needs <= engine.capabilities:
-        lacking = [op] if op not in engine.ops else sorted(needs - engine.capabilities)
+    lacking = [op] if op is not None and op not in engine.ops else sorted(needs - engine.capabilities)
+    if lacking:
         able = _able(family, names(family), op, needs)
         raise WorkerError(
             "unsupported_capability",
@@ -96,14 +103,14 @@ def choose(family: str, wanted: str, op: str, needs: Iterable[str], prefer: Iter
     return wanted
 
 
-def _able(family: str, order: Iterable[str], op: str, needs: set[str]) -> list[str]:
+def _able(family: str, order: Iterable[str], op: str | None, needs: set[str]) -> list[str]:
     found = []
     for name in order:
         try:
             engine = engine_class(family, name)
         except WorkerError:  # a broken file is listed by --describe; here it is simply no candidate
             continue
-        if op in engine.ops and needs <= engine.capabilities:
+        if (op is None or op in engine.ops) and needs <= engine.capabilities:
             found.append(name)
     return found
 

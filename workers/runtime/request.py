@@ -52,7 +52,10 @@ def prepare(
 
     ``output_dir`` and ``timeout_s`` come from the flags; ``serving`` refuses relative paths. Raises WorkerError.
     """
-    whole = validation.envelope(raw, family.name)
+    named = raw.get("engine")
+    known = isinstance(named, str) and named in registry.names(family.name)
+    options_schema = registry.engine_class(family.name, str(named)).options_schema if known else None
+    whole = validation.envelope(raw, family.name, options_schema)
     folder = _inside(whole["output_dir"], output_dir, serving)
     given = whole["input"]
     schema = validation.input_schema(family.name, whole["op"])
@@ -61,7 +64,8 @@ def prepare(
         family.name, whole["engine"], whole["op"], family.needs(whole["op"], complete), family.prefer
     )
     engine = registry.engine_class(family.name, name)
-    validation.raise_for(validation.violations(whole["engine_options"], engine.options_schema, "/engine_options"))
+    if options_schema is None:
+        validation.raise_for(validation.violations(whole["engine_options"], engine.options_schema, "/engine_options"))
     engine_options = validation.filled(whole["engine_options"], engine.options_schema)
     model_defaults = engine.models.get(whole["model"]["id"] or "", {}).get("defaults", {})
     complete = validation.filled(given, schema, better=model_defaults)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import sys
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runtime import registry
+from runtime import registry, validation
 from runtime.context import Context
 from runtime.errors import classify
 from runtime.request import Family, Request, prepare
+from runtime.streams import without_secrets
 
 if TYPE_CHECKING:
     from runtime.engine import Engine
@@ -94,8 +97,9 @@ class Session:
         if self._debug:
             import traceback
 
-            traceback.print_exception(error)
+            print(without_secrets("".join(traceback.format_exception(error))), file=sys.stderr)  # noqa: T201
         known = classify(error)
+        known.message = without_secrets(known.message)
         self.wire.send({"type": "error", "v": 1, "id": identity, "success": False, "error": known.as_json()})
         hint = f" {known.hint}" if known.hint else ""
         print(f"{known.code}: {known.message}{hint}"[:2000], file=sys.stderr, flush=True)  # noqa: T201
@@ -104,7 +108,8 @@ class Session:
     def _result(self, request: Request, context: Context) -> dict[str, Any]:
         try:
             begin = time.monotonic()
-            engine = self._ready(request, context)
+            context.check()
+            engine = self._ready(request.engine, request.model, request.options, context)
             loaded = time.monotonic()
             context.check()
             output = engine.run(request.op, request.input, context)
@@ -132,16 +137,37 @@ class Session:
             },
         }
 
-    def _ready(self, request: Request, context: Context) -> Engine:
-        """The loaded engine for this request; another one is unloaded first."""
-        how = {key: value for key, value in request.options.items() if key not in {"timeout_s", "batch_size"}}
-        key = (request.engine, json.dumps([dict(request.model), how], sort_keys=True))
+    def _ready(self, name: str, model: Mapping[str, Any], options: Mapping[str, Any], context: Context) -> Engine:
+        """The loaded engine; another one is unloaded first."""
+        how = {key: value for key, value in options.items() if key not in {"timeout_s", "batch_size"}}
+        key = (name, json.dumps([dict(model), how], sort_keys=True))
         if self._engine is None or self._loaded != key:
             self.unload()
-            engine = registry.engine_class(self.family.name, request.engine)()
-            engine.load(request.model, request.options, context)
+            engine = registry.engine_class(self.family.name, name)()
+            with _without_collector():
+                engine.load(model, options, context)
             self._engine, self._loaded = engine, key
         return self._engine
+
+    def load(self, message: Mapping[str, Any], cancelled: threading.Event, waiting: int) -> None:
+        """The control line ``load``: have an engine ready before its first request. A pong answers, or an error."""
+        model = validation.filled(message["model"], validation.document("request")["properties"]["model"])
+        options = validation.filled(message["options"], validation.document("request")["properties"]["options"])
+        context = Context(output_dir=Path(), output_name="load", options=options, cancelled=cancelled)
+        try:
+            name = registry.choose(self.family.name, message["engine"], None, (), self.family.prefer)
+            self._ready(name, model, options, context)
+        except BaseException as error:  # noqa: BLE001 - as for a request
+            self.fail(error, message["id"])
+        else:
+            self.pong(message["id"], waiting)
+
+    def pong(self, identity: str | None, waiting: int) -> None:
+        """A sign of life: what is loaded, how many requests wait, how much memory was held at most."""
+        memory = {"peak_rss_mb": _peak_rss_mb(), "peak_vram_mb": None}
+        self.wire.send(
+            {"type": "pong", "v": 1, "id": identity, "loaded": self.loaded, "waiting": waiting, "memory": memory}
+        )
 
     def unload(self) -> None:
         """Drop the loaded engine."""
@@ -169,6 +195,19 @@ class Session:
             return True
         self._last_progress = now
         return False
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Importing a model library makes millions of objects that all stay: looking through them again and again costs
+    half a second, so the collector waits and then leaves them alone for good.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _peak_rss_mb() -> float | None:

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from typing import Any, BinaryIO
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
+SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
+SHORTEST_SECRET = 8
+"""Shorter values are no keys, and hiding them would garble ordinary words."""
+
+
+def without_secrets(text: str) -> str:
+    """The text with the value of every environment variable that names a key or token replaced by its name."""
+    for name, value in os.environ.items():
+        if SECRET_NAME.search(name) and len(value) >= SHORTEST_SECRET:
+            text = text.replace(value, f"<{name}>")
+    return text
 
 
 class Wire:

@@ -201,8 +201,8 @@ def raise_for(rows: list[dict[str, str]]) -> None:
         raise WorkerError("invalid_request", rows[0]["message"] + more, pointer=rows[0]["pointer"], details=rows)
 
 
-def envelope(request: dict[str, Any], family: str) -> dict[str, Any]:
-    """The request with its defaults, its input checked too; raises for every violation at once.
+def envelope(request: dict[str, Any], family: str, options_schema: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The request with its defaults; raises for every violation at once, of its input and engine_options too.
 
     Raises WorkerError ``unsupported_version`` or ``invalid_request``.
     """
@@ -217,6 +217,8 @@ def envelope(request: dict[str, Any], family: str) -> dict[str, Any]:
         rows.append({"pointer": "/op", "message": f"{op} is not an operation of {family}{_nearest(op, known)}"})
     elif op in known and isinstance(request.get("input"), dict):
         rows += violations(request["input"], input_schema(family, op), "/input")
+    if options_schema is not None and isinstance(request.get("engine_options", {}), dict):
+        rows += violations(request.get("engine_options", {}), options_schema, "/engine_options")
     raise_for(rows)
     whole: dict[str, Any] = filled(request, document("request"))
     return whole
