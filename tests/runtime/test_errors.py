@@ -29,7 +29,7 @@ def foreign(module: str, name: str) -> type[Exception]:
         (OSError(errno.ENOSPC, "No space left on device", "/out/.x.partial.wav"), "output_failed"),
         (OSError(errno.EROFS, "Read-only file system"), "output_failed"),
         (PermissionError(errno.EACCES, "Permission denied", __file__), "input_unreadable"),
-        (PermissionError(errno.EACCES, "Permission denied", "/no/such/folder"), "output_failed"),
+        (PermissionError(errno.EACCES, "Permission denied", "/out/.x.1.0.partial.wav"), "output_failed"),
         (foreign("torch", "OutOfMemoryError")("CUDA out of memory"), "out_of_memory"),
         (foreign("huggingface_hub.errors", "GatedRepoError")("403"), "gated_model"),
         (foreign("safetensors._safetensors_rust", "SafetensorError")("header"), "model_not_found"),

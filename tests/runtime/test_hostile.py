@@ -67,9 +67,7 @@ def ending(family: str, body: bytes, folder: Path, *, serving: bool) -> int:
         raw = validation.parse(body)
         found = prepare(raw, Family(family), output_dir=folder, timeout_s=None, serving=serving)
     except WorkerError as error:
-        json.dumps(error.as_json(), allow_nan=False)
-        assert error.message
-        return error.exit_code
+        return error.exit_code if json.dumps(error.as_json(), allow_nan=False) and error.message else -1
     assert isinstance(found, Request)
     assert found.output_dir.is_relative_to(folder.resolve())
     return 0

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
 import pytest
 from support import PATIENCE_S, ROOT, SCHEMAS, WORKERS, clip, family_tree, result_of, still_alive, tone, worker
 
@@ -398,3 +401,141 @@ def result_of_last(done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
     """The terminal line of a streaming worker."""
     last: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return last
+
+
+def test_a_worker_whose_input_closes_while_it_is_idle_leaves_with_0(tmp_path: Path) -> None:
+    with Serving("media_processing") as serving:
+        serving.say(request(id="1", input={"media": str(tone(tmp_path / "a.wav", seconds=0.2))}))
+        serving.hear("result")
+        serving.stdin.close()
+        assert serving.process.wait(PATIENCE_S) == 0
+
+
+def test_what_comes_after_shutdown_is_answered_too(tmp_path: Path) -> None:
+    with Serving("media_processing") as serving:
+        serving.say(composing(tmp_path, id="long"))
+        serving.hear("progress")
+        serving.say({"type": "shutdown"}, request(id="late"))
+        assert "after shutdown" in serving.hear("error")["error"]["message"]
+        assert serving.process.poll() is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_sigterm_answers_what_runs_and_what_waits_once_each_and_leaves(tmp_path: Path) -> None:
+    with Serving("media_processing") as serving:
+        serving.say(composing(tmp_path, id="long"), composing(tmp_path, id="waiting"))
+        serving.hear("progress")
+        serving.process.terminate()
+        rest = [json.loads(line) for line in serving.stdout]
+        assert serving.process.wait(PATIENCE_S) == 130
+    ends = [(line["id"], line["error"]["code"]) for line in rest if line["type"] in {"result", "error"}]
+    assert ends == [("long", "cancelled"), ("waiting", "cancelled")]
+    assert [line for line in rest if line["type"] == "accepted"] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_sigterm_while_the_request_is_still_coming_ends_in_a_line() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-X", "importtime", str(WORKERS / "media_processing.py"), "--input", "-"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        assert process.stdout is not None
+        for line in process.stderr:  # its last import: now it reads
+            if b"runtime.worker" in line:
+                break
+        while psutil.Process(process.pid).status() not in {psutil.STATUS_SLEEPING, psutil.STATUS_DISK_SLEEP}:
+            pass
+        process.terminate()
+        said = json.loads(process.stdout.read())
+        process.stderr.read()
+    assert (said["error"]["code"], process.returncode) == ("cancelled", 130)
+
+
+def test_a_host_that_reads_nothing_cannot_keep_a_worker_alive(tmp_path: Path) -> None:
+    """More output than a pipe holds, a deadline, and nobody who reads."""
+    long = scripted(tmp_path, {"output": {"text": "x" * 300_000}}, options={"timeout_s": 0.5})
+    with Serving("text_generation") as serving:
+        serving.say(long)
+        assert serving.process.wait(PATIENCE_S) == 124
+
+
+def test_a_forced_end_takes_its_ffmpeg_and_its_files_along(tmp_path: Path) -> None:
+    body = composing(tmp_path, id="long", options={"timeout_s": 2})
+    with Serving("media_processing") as serving:
+        serving.say(body)
+        serving.hear("progress")
+        children = family_tree(serving.process.pid)
+        for child in children:
+            child.suspend()  # now nothing notices the deadline
+        assert serving.hear("error")["error"]["code"] == "timeout"
+        serving.process.wait(PATIENCE_S)
+    assert still_alive(children) == []
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("identity", ["1e400", "7", "[]", '"a b"', '"\\n"'])
+def test_an_id_that_is_none_still_gets_its_error_line(identity: str) -> None:
+    done = worker("media_processing", f'{{"v":1,"id":{identity},"op":"probe","input":{{"media":"x"}}}}'.encode())
+    assert (done.returncode, result_of(done)["error"]["code"]) == (65, "invalid_request")
+
+
+def test_a_name_with_a_newline_at_its_end_is_refused() -> None:
+    done = worker("media_processing", request(output_name="x\n"))
+    assert result_of(done)["error"]["pointer"] == "/output_name"
+
+
+def test_whole_numbers_may_come_as_floats(tmp_path: Path) -> None:
+    film = str(clip(tmp_path / "a.mp4", frames=5))
+    body = {"shots": [{"clip": film, "num_frames": 5.0}], "width": 64.0, "height": 64, "loudness": None}
+    done = worker("media_processing", {"v": 1, "op": "compose", "input": body}, "--output-dir", str(tmp_path))
+    assert result_of(done)["output"]["video"]["num_frames"] == 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes")
+def test_a_pipe_is_no_input_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    done = worker("media_processing", request(input={"media": str(tmp_path / "pipe.mp4")}))
+    assert result_of(done)["error"]["code"] == "input_not_found"
+
+
+def test_a_broken_engine_file_hurts_nobody(tmp_path: Path) -> None:
+    """In a copy of the checkout, so that no other test ever sees it."""
+    copy = tmp_path / "checkout"
+    for part in ("workers", "schemas"):
+        shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+    engines = copy / "workers" / "engines" / "speech_synthesis"
+    (engines / "half.py").write_text("class Engine: pass\n")
+    (engines / "broken.py").write_text("import nothing_like_it\n")
+    (engines / "torn.py").write_text("class Engine(\n")
+    script = str(copy / "workers" / "speech_synthesis.py")
+    said = json.loads(subprocess.run([sys.executable, script, "--describe"], capture_output=True, check=True).stdout)
+    states = {name: facts["usable"] for name, facts in said["engines"].items()}
+    assert states == {"broken": False, "espeak": True, "half": False, "torn": False}
+    assert "lacks version" in said["engines"]["half"]["why_not"]
+    body = b'{"v":1,"op":"list_voices","input":{}}'
+    done = subprocess.run([sys.executable, script, "--input", "-"], input=body, capture_output=True, check=True)
+    assert result_of(done)["engine"] == "espeak"
+
+
+def test_a_model_or_a_gpu_is_refused_by_an_engine_that_has_none() -> None:
+    for fields in ({"model": {"id": "foo"}}, {"options": {"device": "cuda"}}):
+        body = {"v": 1, "op": "synthesize", "engine": "espeak", "input": {"text": "Hello."}, **fields}
+        assert result_of(worker("speech_synthesis", body))["error"]["code"] == "unsupported_capability"
+
+
+def test_a_described_schema_can_be_used_by_itself() -> None:
+    from jsonschema import Draft202012Validator
+    from referencing import Registry, Resource
+
+    done = subprocess.run(
+        [sys.executable, str(WORKERS / "media_processing.py"), "--describe"], capture_output=True, check=True
+    )
+    said = json.loads(done.stdout)
+    documents = [said["common"], *said["ops"].values()]
+    registry: Registry[Any] = Registry().with_resources(
+        (part["$id"], Resource.from_contents(part)) for part in documents
+    )
+    check = Draft202012Validator({"$ref": f"{said['ops']['compose']['$id']}#/$defs/input"}, registry=registry)
+    assert check.is_valid({"shots": [{"clip": "a.mp4", "num_frames": 1}]})
+    assert not check.is_valid({"shots": [{"clip": "", "num_frames": 1}]})

@@ -7,9 +7,10 @@ import hashlib
 import itertools
 import os
 import shutil
+import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ class Context:
         self._emit = emit or (lambda kind, fields: None)
         self._numbers = itertools.count(1)
         self._temporaries: list[Path] = []
+        self.children: list[subprocess.Popen[bytes]] = []
+        """Processes that work for this request; killed when it is abandoned."""
 
     def check(self) -> None:
         """Raise Cancelled when the caller took the request back, WorkerError ``timeout`` when its time is over."""
@@ -76,12 +79,8 @@ class Context:
 
     def temporary(self, extension: str) -> Path:
         """A path for a file in the making, beside where it will end; removed when the request ends unless published."""
-        try:
+        with _writing(self.output_dir):
             self.output_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WorkerError(
-                "output_failed", f"Cannot make the output folder {self.output_dir}: {error.strerror}"
-            ) from error
         path = self.output_dir / f".{self.output_name}.{os.getpid()}.{len(self._temporaries)}.partial.{extension}"
         self._temporaries.append(path)
         return path
@@ -94,18 +93,22 @@ class Context:
         self.check()
         final = self.output_dir / f"{self.output_name}_{next(self._numbers):03d}{temporary.suffix}"
         digest, size = hashlib.sha256(), 0
-        with open(temporary, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-                size += len(block)
-        _flush_to_disk(temporary)
-        os.replace(temporary, final)
+        with _writing(final):
+            with open(temporary, "rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+                    size += len(block)
+            _flush_to_disk(temporary)
+            os.replace(temporary, final)
         artifact = {"path": str(final), "media_type": media_type, "bytes": size, "sha256": digest.hexdigest(), **facts}
         self._emit("artifact", {"artifact": artifact})
         return artifact
 
     def clean_up(self) -> None:
-        """Remove what was begun and not published."""
+        """End what still works for this request and remove what was begun and not published."""
+        for child in self.children:
+            if child.poll() is None:
+                child.kill()
         for path in self._temporaries:
             with contextlib.suppress(OSError):
                 if path.is_dir():
@@ -120,3 +123,16 @@ def _flush_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Whatever the system refuses here is the output's fault."""
+    try:
+        yield
+    except OSError as error:
+        raise WorkerError(
+            "output_failed",
+            f"Cannot write {path}: {error.strerror}.",
+            hint="Free space, or choose another --output-dir.",
+        ) from error

@@ -85,7 +85,8 @@ FOREIGN = {
     "socket.gaierror": ("network", "Check the connection; the request can be tried again."),
 }
 """Exceptions of libraries, by name, so that none of them is imported; the nearest class in the family tree counts."""
-CANNOT_WRITE = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, getattr(errno, "EDQUOT", errno.ENOSPC)}
+FULL = {errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)}
+FORBIDDEN = {errno.EACCES, errno.EPERM}
 
 
 def classify(error: BaseException) -> WorkerError:
@@ -103,7 +104,7 @@ def classify(error: BaseException) -> WorkerError:
         known = FOREIGN.get(f"{module}.{name}") or FOREIGN.get(f"{module.split('.')[0]}.{name}")
         if known:
             return WorkerError(known[0], f"{type(error).__name__}: {error}", hint=known[1])
-    if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+    if isinstance(error, OSError) and error.errno in FULL | FORBIDDEN:
         return _about_a_file(error)
     return WorkerError(
         "internal_error",
@@ -113,9 +114,9 @@ def classify(error: BaseException) -> WorkerError:
 
 
 def _about_a_file(error: OSError) -> WorkerError:
-    """A file that may not be read is the caller's input; all else that the system refuses is our output."""
+    """A file that may not be read is the caller's input; a full disk, and what happens to a file of ours, is output."""
     name = str(error.filename or "the output folder")
-    if error.errno in {errno.EACCES, errno.EPERM} and Path(name).is_file() and ".partial." not in name:
+    if error.errno in FORBIDDEN and ".partial." not in name:
         return WorkerError(
             "input_unreadable", f"{name}: {error.strerror}.", hint="Give this user the right to read it."
         )

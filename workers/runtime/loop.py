@@ -14,12 +14,13 @@ from types import FrameType
 from typing import Any, BinaryIO, NoReturn
 
 from runtime import registry, validation
-from runtime.errors import Cancelled, WorkerError
+from runtime.errors import Cancelled, WorkerError, classify
 from runtime.session import Session
 from runtime.streams import LineTooLong, read_line
 
 GRACE_S = 5.0
 """How long a request may take to notice that it is cancelled or late before the worker ends anyway."""
+LAST_WORD_S = 1.0
 WATCH_INTERVAL_S = 0.25
 
 
@@ -36,7 +37,7 @@ class Loop:
         self._finishing = False
         self._count = 0
         for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
-            if hasattr(signal, name):
+            if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:
                 signal.signal(getattr(signal, name), self._on_signal)
 
     def once(self, source: str, *, watch: bool) -> int:
@@ -47,7 +48,7 @@ class Loop:
         except OSError as error:
             missing = WorkerError("input_not_found", f"Cannot read the request file {source}: {error.strerror}.")
             return self._session.fail(missing, None)
-        except WorkerError as error:
+        except (WorkerError, Cancelled) as error:
             return self._session.fail(error, None)
         if watch and source != "-":
             _lead_a_group(self._requests)
@@ -78,7 +79,7 @@ class Loop:
         except Cancelled:
             return WorkerError("cancelled", "").exit_code
         self._session.unload()
-        return 0 if self._finishing or not self._cancel_all.is_set() else WorkerError("cancelled", "").exit_code
+        return WorkerError("cancelled", "").exit_code if self._cancel_all.is_set() else 0
 
     def _answer(self, item: dict[str, Any] | WorkerError) -> None:
         if isinstance(item, WorkerError):
@@ -110,20 +111,29 @@ class Loop:
                 if line.strip():
                     self._take(validation.parse(line))
             except LineTooLong:
-                self._queue.put(
+                self._refuse(
                     WorkerError(
                         "invalid_request", "A line of more than 16 MiB was refused.", hint="Pass files by path."
                     )
                 )
-            except WorkerError as error:
-                self._queue.put(error)
             except OSError:
                 break
-        if not self._finishing:
+            except Exception as error:  # noqa: BLE001 - whatever a line leads to, the next one is read
+                self._refuse(classify(error))
+        if not self._finishing and self._flags:
             self._cancel_everything()
         self._queue.put(None)
 
+    def _refuse(self, error: WorkerError) -> None:
+        """Answer a line that is no request, in its turn; at once when nothing more will have a turn."""
+        if self._finishing:
+            self._session.fail(error, None)
+        else:
+            self._queue.put(error)
+
     def _take(self, message: dict[str, Any]) -> None:
+        if self._finishing:
+            raise WorkerError("invalid_request", "This came after shutdown.", hint="Start another worker.")
         if "type" in message:
             self._control(message)
             return
@@ -134,8 +144,7 @@ class Loop:
         with self._lock:
             if not isinstance(identity, str) or identity in self._flags:
                 wrong = "is already in use" if isinstance(identity, str) else "is not a text"
-                self._queue.put(WorkerError("invalid_request", f"The id {identity!r} {wrong}.", pointer="/id"))
-                return
+                raise WorkerError("invalid_request", f"The id {identity!r} {wrong}.", pointer="/id")
             self._flags[identity] = threading.Event()
         self._queue.put(message)
 
@@ -179,6 +188,7 @@ class Loop:
         self._cancel_all.set()
         for flag in list(self._flags.values()):
             flag.set()
+        self._queue.put(None)
         raise Cancelled
 
     def _watch(self) -> None:
@@ -193,8 +203,12 @@ class Loop:
                 self._end(WorkerError("timeout", "The deadline passed and the request did not stop by itself."))
 
     def _end(self, error: WorkerError) -> NoReturn:
-        code = self._session.fail(error, self._session.running)
-        leave(code)  # children read from our pipes and end with us
+        self._session.abandon()
+        # A host that no longer reads blocks whoever writes, so this waits for nobody.
+        last_word = threading.Thread(target=self._session.fail, args=(error, self._session.running), daemon=True)
+        last_word.start()
+        last_word.join(LAST_WORD_S)
+        leave(error.exit_code)
 
 
 def _lead_a_group(requests: BinaryIO) -> None:

@@ -18,6 +18,20 @@ if TYPE_CHECKING:
     from runtime.engine import Engine
 
 ENGINES = Path(__file__).resolve().parents[1] / "engines"
+FACTS = (
+    "version",
+    "requires",
+    "key_env",
+    "remote",
+    "ops",
+    "capabilities",
+    "models",
+    "options_schema",
+    "load",
+    "run",
+    "unload",
+)
+"""What ``runtime.engine.Engine`` asks of a class."""
 NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 
 
@@ -41,6 +55,9 @@ def engine_class(family: str, name: str) -> type[Engine]:
         )
     try:
         found: type[Engine] = importlib.import_module(f"engines.{family}.{name}").Engine
+        missing = [fact for fact in FACTS if not hasattr(found, fact)]
+        if missing:
+            raise TypeError(f"its class Engine lacks {', '.join(missing)}")
     except Exception as error:  # whatever a broken file raises, the other engines go on
         raise WorkerError(
             "engine_unavailable",

@@ -60,9 +60,8 @@ def prepare(
     given = whole["input"]
     schema = validation.input_schema(family.name, whole["op"])
     complete = validation.filled(given, schema)
-    name = registry.choose(
-        family.name, whole["engine"], whole["op"], family.needs(whole["op"], complete), family.prefer
-    )
+    needs = family.needs(whole["op"], complete) | _choices(whole)
+    name = registry.choose(family.name, whole["engine"], whole["op"], needs, family.prefer)
     engine = registry.engine_class(family.name, name)
     if options_schema is None:
         validation.raise_for(validation.violations(whole["engine_options"], engine.options_schema, "/engine_options"))
@@ -83,6 +82,13 @@ def prepare(
         output_dir=folder,
         output_name=whole["output_name"] or identity,
     )
+
+
+def _choices(whole: Mapping[str, Any]) -> set[str]:
+    """Choosing a model or a device asks for an engine that has some."""
+    chosen = {"model": any(value is not None for value in whole["model"].values())}
+    chosen["device"] = whole["options"]["device"] not in {"auto", "cpu"}
+    return {capability for capability, wanted in chosen.items() if wanted}
 
 
 def _inside(asked: str | None, allowed: Path | None, serving: bool) -> Path:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime import registry, validation
 from runtime.context import Context
-from runtime.errors import classify
+from runtime.errors import Cancelled, classify
 from runtime.request import Family, Request, prepare
 from runtime.streams import without_secrets
 
@@ -48,13 +48,15 @@ class Session:
         self._engine: Engine | None = None
         self._loaded: tuple[str, ...] | None = None
         self._last_progress = 0.0
+        self._context: Context | None = None
         self.deadline: float | None = None
         """When the running request must have ended (time.monotonic), if it must."""
         self.running: str | None = None
 
     def run(self, raw: dict[str, Any], cancelled: threading.Event) -> int:
         """Do one request to its end: exactly one result or error line. Returns its exit code."""
-        identity, sequence, started = raw.get("id"), iter(range(1 << 62)), time.monotonic()
+        identity: str | None = raw["id"] if isinstance(raw.get("id"), str) else None
+        sequence, started = iter(range(1 << 62)), time.monotonic()
 
         def event(kind: str, fields: dict[str, Any]) -> None:
             if self._events and not self._too_soon(kind, fields):
@@ -68,6 +70,8 @@ class Session:
                 self.wire.send({**head, **fields})
 
         try:
+            if cancelled.is_set():
+                raise Cancelled
             request = prepare(
                 raw, self.family, output_dir=self._output_dir, timeout_s=self._timeout_s, serving=self._serving
             )
@@ -76,7 +80,7 @@ class Session:
             timeout = request.options["timeout_s"]
             self.deadline = time.monotonic() + timeout if timeout else None
             event("accepted", {"engine": request.engine, "model": dict(request.model), "pid": os.getpid()})
-            context = Context(
+            context = self._context = Context(
                 output_dir=request.output_dir,
                 output_name=request.output_name,
                 engine_options=request.engine_options,
@@ -89,8 +93,14 @@ class Session:
         except BaseException as error:  # noqa: BLE001 - whatever it is, the host gets exactly one line for it
             return self.fail(error, identity)
         finally:
-            self.running = self.deadline = None
+            self.running = self.deadline = self._context = None
         return 0
+
+    def abandon(self) -> None:
+        """Called from another thread when the process must leave: end the request's children, remove its files."""
+        context = self._context
+        if context is not None:
+            context.clean_up()
 
     def fail(self, error: BaseException, identity: str | None) -> int:
         """Say how a request failed, on the wire and in one short text on stderr. Returns the exit code."""
@@ -178,7 +188,8 @@ class Session:
     @property
     def loaded(self) -> str | None:
         """Name of the loaded engine."""
-        return self._loaded[0] if self._loaded else None
+        loaded = self._loaded  # read once: the main thread may unload meanwhile
+        return loaded[0] if loaded else None
 
     def heartbeat(self) -> None:
         """Break a long silence while a request runs."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 import difflib
 import json
+import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -17,6 +19,7 @@ from runtime.errors import SCHEMAS, WorkerError
 
 INPUT_FILE = "urn:storygen:v1:common#/$defs/input_file"
 SUPPORTED_VERSION = 1
+ODD = re.compile("[\0\ud800-\udfff]")
 
 
 def operations(family: str) -> list[str]:
@@ -49,11 +52,22 @@ def resolve(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def violations(value: Any, schema: Mapping[str, Any], pointer: str = "") -> list[dict[str, str]]:
     """Everything wrong with ``value``, as {pointer, message}, in the order of the document."""
-    from jsonschema import Draft202012Validator
-
-    validator = Draft202012Validator(dict(schema), registry=_registry())
+    validator = _validator_class()(dict(schema), registry=_registry())
     found = [row for error in validator.iter_errors(value) for row in _rows(error, pointer)]
     return sorted(found, key=lambda row: row["pointer"])
+
+
+@cache
+def _validator_class() -> Any:
+    """Draft 2020-12, except that ``$`` ends the text as in JavaScript: Python lets a newline follow."""
+    from jsonschema import Draft202012Validator, ValidationError
+    from jsonschema.validators import extend
+
+    def pattern(validator: Any, wanted: str, value: Any, schema: Any) -> Iterator[Any]:
+        if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", wanted), value):
+            yield ValidationError(f"{value!r} does not match {wanted}")
+
+    return extend(Draft202012Validator, {"pattern": pattern})
 
 
 def _rows(error: Any, pointer: str) -> Iterator[dict[str, str]]:
@@ -69,7 +83,9 @@ def _rows(error: Any, pointer: str) -> Iterator[dict[str, str]]:
             }
     elif error.validator == "required":
         for missing in [key for key in limit if key not in value and repr(key) in error.message]:
-            yield {"pointer": f"{where}/{missing}", "message": f"{missing} is required."}
+            only = error.schema.get("properties", {}).get(missing, {}).get("const")
+            value_wanted = f"; it must be {json.dumps(only)}" if only is not None else ""
+            yield {"pointer": f"{where}/{missing}", "message": f"{missing} is required{value_wanted}."}
     elif error.validator in {"anyOf", "oneOf"} and error.context:
         branches = [
             inner for inner in error.context if not (inner.validator == "type" and inner.validator_value == "null")
@@ -106,7 +122,7 @@ RULES: dict[str, Callable[[Any, Any], str]] = {
     "type": lambda limit, value: f"must be of type {limit if isinstance(limit, str) else ' or '.join(limit)}.",
     "enum": lambda limit, value: f"must be one of {', '.join(json.dumps(option) for option in limit)}.",
     "const": lambda limit, value: f"must be {json.dumps(limit)}.",
-    "pattern": lambda limit, value: f"must match {limit}.",
+    "pattern": lambda limit, value: "must not be blank." if limit == r"\S" else f"must match {limit}.",
     "minLength": lambda limit, value: "must not be empty." if limit == 1 else f"must have at least {limit} characters.",
     "maxLength": lambda limit, value: f"must have at most {limit} characters.",
     "minItems": lambda limit, value: f"must have at least {limit} item{'s' if limit > 1 else ''}.",
@@ -131,7 +147,16 @@ def filled(value: Any, schema: Mapping[str, Any], better: Mapping[str, Any] | No
         return {name: filled(item, parts.get(name, {})) for name, item in whole.items()}
     if isinstance(value, list) and "items" in schema:
         return [filled(item, schema["items"]) for item in value]
+    if isinstance(value, float) and value.is_integer() and "integer" in _types(schema):
+        return int(value)  # JSON has one kind of number: 5.0 is an integer there
     return value
+
+
+def _types(schema: Mapping[str, Any]) -> list[str]:
+    """The types a schema allows; a number may stay a float."""
+    kinds = schema.get("type", [])
+    found = [kinds] if isinstance(kinds, str) else list(kinds)
+    return [] if "number" in found else found
 
 
 def with_found_files(value: Any, schema: Mapping[str, Any], pointer: str, *, absolute_only: bool) -> Any:
@@ -167,7 +192,7 @@ def _found(name: str, pointer: str, absolute_only: bool) -> str:
             pointer=pointer,
             hint="With --serve every path is absolute.",
         )
-    if "\0" in name or not path.exists():
+    if not _is_there(path):
         raise WorkerError(
             "input_not_found",
             f"There is no file {name!r}.",
@@ -177,10 +202,23 @@ def _found(name: str, pointer: str, absolute_only: bool) -> str:
     return str(path.absolute())
 
 
+def _is_there(path: Path) -> bool:
+    """A file or a folder; a pipe or a device would be read for ever."""
+    try:
+        return path.is_file() or path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def parse(line: bytes) -> dict[str, Any]:
     """One JSON object from bytes (UTF-8, a byte order mark is allowed). Raises WorkerError ``invalid_request``."""
+    if not line.strip():
+        raise WorkerError(
+            "invalid_request", "The request is empty.", hint="Give a file by --input, or a request on standard input."
+        )
     try:
-        value = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        value = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse, parse_float=_finite)
+        _refuse_odd_text(value)
     except UnicodeDecodeError as error:
         raise WorkerError("invalid_request", f"The request is not UTF-8: byte {error.start} is wrong.") from error
     except (ValueError, RecursionError) as error:
@@ -190,8 +228,26 @@ def parse(line: bytes) -> dict[str, Any]:
     return value
 
 
-def _refuse_constant(name: str) -> None:
+def _refuse(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits} is too large a number")
+    return number
+
+
+def _refuse_odd_text(value: Any) -> None:
+    """No file name, font or library takes half of a surrogate pair or a NUL, so no text of a request has one."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str) and ODD.search(part):
+            raise ValueError("a text holds a NUL character or half of a surrogate pair")
+        if isinstance(part, (dict, list)):
+            waiting.extend([*part, *part.values()] if isinstance(part, dict) else part)
 
 
 def raise_for(rows: list[dict[str, str]]) -> None:

@@ -72,6 +72,8 @@ def main(family: Family) -> NoReturn:
             raise WorkerError(
                 "usage", f"--timeout is {flags.timeout}; it must be more than 0 and at most {MAX_TIMEOUT_S}."
             )
+        if flags.serve and flags.input is not None:
+            raise WorkerError("usage", "--serve takes its requests from standard input, not from --input.")
     except WorkerError as error:
         leave(
             Session(family, wire, output_dir=None, timeout_s=None, events=False, serving=False, debug=False).fail(
@@ -107,5 +109,6 @@ def description(family: Family) -> dict[str, Any]:
         "v": 1,
         "worker": family.name,
         "ops": {op: validation.document(f"{family.name}/{op}") for op in validation.operations(family.name)},
+        "common": validation.document("common"),
         "engines": registry.describe(family.name),
     }
