@@ -45,6 +45,7 @@ examples:
   python3 dev.py test --models                      those with torch, diffusers and transformers too (1.8 GB)
   python3 dev.py test tests/test_dev.py -k lock     whatever follows goes to pytest
   python3 dev.py lint --fix                         format, and repair what ruff can
+  python3 dev.py bench                              what the wire costs, beside baselines of the same run
   python3 dev.py lock --upgrade-package pillow      whatever follows goes to `uv pip compile`
 """
 
@@ -110,10 +111,12 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     test.add_argument("--models", action="store_true", help="also those that need the models extra (1.8 GB)")
     lint = tasks.add_parser("lint", help="check format, rules and types", allow_abbrev=False)
     lint.add_argument("--fix", action="store_true", help="format, and repair what can be repaired")
+    tasks.add_parser("bench", help="measure against baselines of the same run", allow_abbrev=False)
     tasks.add_parser("lock", help="resolve requirements.lock anew from pyproject.toml", allow_abbrev=False)
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.task == "lint":
-        parser.error(f"lint takes nothing but --fix; got {' '.join(rest)}")
+    allowed = {"lint": "nothing but --fix", "bench": "nothing"}
+    if rest and options.task in allowed:
+        parser.error(f"{options.task} takes {allowed[options.task]}; got {' '.join(rest)}")
     return options, rest
 
 
@@ -153,6 +156,12 @@ def lint(options: argparse.Namespace, rest: list[str]) -> int:
     return max(formatted, ruled, typed)
 
 
+def bench(options: argparse.Namespace, rest: list[str]) -> int:
+    """Run every program of bench/: they print figures and aims, and fail only where something does not work."""
+    install(set())
+    return max([run([PYTHON, program]) for program in sorted((ROOT / "bench").glob("*.py"))], default=0)
+
+
 def lock(options: argparse.Namespace, rest: list[str]) -> int:
     """Resolve all extras for all platforms at once, keeping today's pins unless told to upgrade."""
     make_venv()
@@ -187,6 +196,7 @@ TASKS: dict[str, Callable[[argparse.Namespace, list[str]], int]] = {
     "demo": demo,
     "test": test,
     "lint": lint,
+    "bench": bench,
     "lock": lock,
 }
 

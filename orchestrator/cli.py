@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
-from orchestrator.errors import StorygenError, error_table
+from orchestrator.errors import StorygenError
 
 EXAMPLES = """
 \b
@@ -22,7 +24,9 @@ examples:
   storygen run my.md --set film.width=1920 --set film.height=1080
   storygen call media_processing probe --input request.json
   storygen check film.mp4
+  storygen doctor                                      is everything there, and if not what to do
 """
+RERUN = "Run it again with STORYGEN_DEBUG=1 in the environment to see where, and report that."
 
 
 class Interrupted(KeyboardInterrupt):
@@ -73,12 +77,16 @@ def run(
     from orchestrator.pipeline import make_film
     from orchestrator.progress import report_for
 
+    if story is not None and idea is not None:
+        raise StorygenError(
+            "usage", f"Both a story, {story}, and an idea were given.", "Give one: the story's file, or --idea."
+        )
     chosen = profiles.load(profile, settings)
     if story is None:
         raise _no_story(idea, profile, chosen)
     if pictures is not None:
         chosen["keyframes"]["engine_options"]["pictures"] = str(_folder(pictures))
-    folder = out or Path("runs") / story.stem
+    folder = out or _default_folder(story)
     report = report_for(as_json=as_json)
     try:
         manifest = make_film(story, chosen, folder, report)
@@ -99,29 +107,26 @@ def run(
     required=True,
     help="JSON file with the operation's input (or a whole request); - is standard input.",
 )
-@click.option("--engine", default="auto", show_default=True, help="Engine that does it.")
+@click.option("--engine", help="Engine that does it; default the request's own, else the first that can.")
 @click.option(
     "--output-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("."),
-    show_default=True,
-    help="Folder for the files.",
+    help="Folder for the files, the only one that can be written to; default the request's own, else this one.",
 )
-def call(family: str, op: str, source: str, engine: str, output_dir: Path) -> None:
-    """Have one worker do one operation and print its result.
+def call(family: str, op: str, source: str, engine: str | None, output_dir: Path | None) -> None:
+    """Have one worker do one operation; the last line it wrote, result or error, is this command's output.
+
+    Relative paths start at the working directory; the exit code is the worker's.
 
     \b
     example:
       echo '{"text": "Hello there."}' | storygen call speech_synthesis synthesize --input -
     """
-    from orchestrator.pool import Pool
+    from orchestrator import call as calling
 
-    given = _json(source)
-    request = given if "v" in given else {"v": 1, "op": op, "engine": engine, "input": given}
-    request = {"output_dir": str(output_dir.resolve()), "output_name": op, **request}
-    with Pool() as pool:
-        result = pool.request(family, _with_absolute_files(request))
-    click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+    answer, code = calling.call(family, calling.whole_request(calling.read(source), op, engine), output_dir)
+    click.echo(answer)
+    sys.exit(code)
 
 
 @cli.command()
@@ -129,21 +134,86 @@ def call(family: str, op: str, source: str, engine: str, output_dir: Path) -> No
 @click.option("--profile", default="draft", show_default=True, help="Profile that says what the film must be.")
 @click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Change one value of the profile.")
 def check(film: Path, profile: str, settings: tuple[str, ...]) -> None:
-    """Hold a finished FILM against what storygen promises; exit code 73 names what is wrong."""
+    """Hold a finished FILM against what storygen promises; exit code 73 names what is wrong.
+
+    \b
+    A film of another size, rate or loudness than the profile's:
+      storygen check film.mp4 --set film.width=1920 --set film.height=1080 --set film.fps=25
+      storygen check film.mp4 --set post.input.loudness=podcast    (or broadcast; null: any)
+    """
     from orchestrator import profile as profiles
     from orchestrator import quality
+
+    chosen = profiles.load(profile, settings)
+    quality.promise(chosen)
+    faults = quality.faults(facts := _facts(film), chosen)
+    if faults:
+        hint = "A film meant to be of another size, rate or loudness: --set film.width=…, film.height, film.fps, "
+        raise StorygenError(
+            "output_failed", f"{film} is not as promised.", f"{hint}post.input.loudness.", details=faults
+        )
+    found = facts["loudness"]
+    click.echo(f"{film}: good ({found['integrated_lufs']} LUFS, {found['true_peak_dbtp']} dBTP)")
+
+
+@cli.command()
+@click.argument("family", required=False)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def describe(family: str | None, as_json: bool) -> None:
+    """Say what every worker, or the one of FAMILY, can do here: operations, engines, and why one is not usable."""
+    from orchestrator import doctor as doctors
+
+    found = doctors.describe_all(family)
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else "\n".join(doctors.describe_lines(found)))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def doctor(as_json: bool) -> None:
+    """Look whether everything is there and works: Python, FFmpeg, fonts, voice, memory, disk, engines, keys."""
+    from dataclasses import asdict
+
+    from orchestrator import doctor as doctors
+
+    found = doctors.check()
+    click.echo(json.dumps([asdict(one) for one in found], indent=2) if as_json else "\n".join(doctors.lines(found)))
+    raise click.exceptions.Exit(doctors.exit_code(found))
+
+
+def _facts(film: Path) -> dict[str, Any]:
+    """What ``probe`` reads from the film. Raises StorygenError ``input_not_found`` or ``input_unreadable``."""
     from orchestrator.pool import Pool
 
-    wanted = profiles.load(profile, settings)["film"]
+    if film.is_dir():
+        inside = film / "final.mp4"
+        hint = f"storygen check {inside}" if inside.is_file() else "Give the film's file, such as runs/crow/final.mp4."
+        raise StorygenError("input_unreadable", f"{film} is a folder.", hint)
     request = {"v": 1, "op": "probe", "input": {"media": str(film.absolute()), "loudness": True}}
-    with Pool() as pool:
-        facts = pool.request("media_processing", request)["output"]
-    faults = quality.faults(facts, wanted)
-    if faults:
-        raise StorygenError("output_failed", f"{film} is not as promised.", details=faults)
-    click.echo(
-        f"{film}: good ({facts['loudness']['integrated_lufs']} LUFS, {facts['loudness']['true_peak_dbtp']} dBTP)"
-    )
+    try:
+        with Pool() as pool:
+            facts: dict[str, Any] = pool.request("media_processing", request)["output"]
+    except StorygenError as error:
+        if error.code == "input_unreadable":
+            message = f"{film} is no film that can be read."
+            raise StorygenError(error.code, message, "Give a video file, such as runs/crow/final.mp4.") from error
+        raise
+    return facts
+
+
+def _default_folder(story: Path) -> Path:
+    """``runs/<name of the story>``. Raises StorygenError ``usage`` if it is another story's."""
+    from orchestrator.run import MARK
+
+    folder = Path("runs") / story.stem
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        other = json.loads((folder / MARK).read_text(encoding="utf-8"))["story"]
+        if other != str(story.resolve()):
+            raise StorygenError(
+                "usage",
+                f"The folder {folder} holds the film of another story, {other}.",
+                f"Name a folder: --out {folder}-2; or --out {folder} to replace that film.",
+            )
+    return folder
 
 
 def _no_story(idea: str | None, name: str, profile: dict[str, Any]) -> StorygenError:
@@ -164,33 +234,6 @@ def _folder(pictures: Path) -> Path:
             "--pictures takes the folder that holds your pictures.",
         )
     return pictures.resolve()
-
-
-def _json(source: str) -> dict[str, Any]:
-    try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8-sig")
-        value = json.loads(text)
-    except OSError as error:
-        raise StorygenError("input_not_found", f"Cannot read {source}: {error.strerror}.") from error
-    except ValueError as error:
-        raise StorygenError("invalid_request", f"{source} is not JSON: {error}.") from error
-    if not isinstance(value, dict):
-        raise StorygenError("invalid_request", f"{source} holds a JSON {type(value).__name__}; it must be an object.")
-    return value
-
-
-def _with_absolute_files(value: Any) -> Any:
-    """Relative names of existing files become absolute: a warm worker takes no relative ones."""
-    if isinstance(value, dict):
-        return {key: _with_absolute_files(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_absolute_files(item) for item in value]
-    if isinstance(value, str) and 0 < len(value) < 4096 and "\n" not in value and not os.path.isabs(value):
-        try:
-            return str(Path(value).absolute()) if Path(value).is_file() else value
-        except (OSError, ValueError):
-            return value
-    return value
 
 
 def _summary(manifest: dict[str, Any], folder: Path) -> str:
@@ -217,31 +260,55 @@ def main() -> NoReturn:
         raise Interrupted
 
     for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), interrupt)
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # nohup's wish
+            signal.signal(number, interrupt)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     try:
         cli.main(standalone_mode=False, prog_name="storygen")
-    except StorygenError as error:
-        _fail(error)
-    except click.UsageError as error:
-        error.show()
-        sys.exit(error_table()["usage"]["exit"])
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        _end(StorygenError("usage", error.format_message(), "storygen --help shows how."), said=True)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Stopped. Finished work is kept: the same command continues.", err=True)
-        sys.exit(error_table()["cancelled"]["exit"])
+        kept = " Finished work is kept: the same command continues." if sys.argv[1:2] == ["run"] else ""
+        _end(StorygenError("cancelled", f"Stopped.{kept}"))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it ends by the table
+        if os.environ.get("STORYGEN_DEBUG") == "1":
+            traceback.print_exc()
+        _end(_as_ours(error))
     sys.exit(0)
 
 
-def _fail(error: StorygenError) -> NoReturn:
-    click.echo(f"error: {error.message}", err=True)
-    for detail in error.details:
-        if detail not in error.message:
-            click.echo(f"  {detail}", err=True)
-    if error.hint:
-        click.echo(f"  {error.hint}", err=True)
+def _as_ours(error: Exception) -> StorygenError:
+    if isinstance(error, StorygenError):
+        return error
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        message = f"A file could not be read or written: {error.strerror or error}{where}."
+        return StorygenError(
+            "output_failed", message, "Make room or give leave to write there, or choose another --out."
+        )
+    return StorygenError("internal_error", f"storygen itself failed: {type(error).__name__}: {error}", RERUN)
+
+
+def _end(error: StorygenError, *, said: bool = False) -> NoReturn:
+    """Say what happened, to a person and, where the command speaks JSON, as its last line; leave with its code."""
+    command, rest = sys.argv[1:2], sys.argv[2:]
+    # What a worker of ``call`` said on stderr has been shown.
+    details = [detail for detail in error.details if detail not in error.message] if command != ["call"] else []
+    lines = [error.message if error.code == "cancelled" else f"error: {error.message}", *(f"  {d}" for d in details)]
+    lines += [f"  {error.hint}"] if error.hint else []
+    try:
+        if not said:
+            click.echo("\n".join(lines), err=True)
+        if command == ["call"]:
+            from orchestrator.call import error_line
+
+            click.echo(error_line(error))
+        elif command == ["run"] and "--json" in rest:
+            body = {"code": error.code, "message": error.message, "hint": error.hint, "details": error.details}
+            click.echo(json.dumps({"type": "run_failed", "error": body}))
+    except OSError:  # nobody reads; what is left in the buffers would fail again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(error.exit_code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from orchestrator.errors import StorygenError
 from orchestrator.making import Making
 from orchestrator.pool import Pool
 from orchestrator.progress import Report
-from orchestrator.run import Item, Run, place, write_json
+from orchestrator.run import MARK, Item, Run, place, write_json
 from orchestrator.stages import STAGES
 from orchestrator.stages.collect import story_text
 
@@ -27,21 +26,22 @@ def make_film(story: Path, profile: Mapping[str, Any], folder: Path, report: Rep
     started, text = time.monotonic(), story_text(story)
     with Pool() as pool, Run(folder, pool, report) as run:
         run.event("run", "run", {"type": "run_started", "story": str(story)})
-        write_json(run.folder / "run.json", {"v": 1, "story": str(story.resolve()), "profile": profile})
-        pool.describe_all(FAMILIES)
+        write_json(run.folder / MARK, {"v": 1, "story": str(story.resolve()), "profile": profile})
         making = Making(run, profile, story, text)
         stages: dict[str, dict[str, Any]] = {}
-        error: StorygenError | None = None
+        ending: BaseException | None = None
         try:
+            _write_manifest(making, stages, "running", started, None)
+            pool.describe_all(FAMILIES)
             for name, make in STAGES:
                 stages[name] = _stage(name, make, making)
             _place_results(making)
-        except StorygenError as stopped:
-            error = stopped
-        manifest = _manifest(making, stages, time.monotonic() - started, error)
-        write_json(run.folder / "manifest.json", manifest)
-        if error:
-            raise error
+        except BaseException as error:
+            ending = error
+            raise
+        finally:
+            state = "done" if ending is None else "failed" if isinstance(ending, Exception) else "stopped"
+            manifest = _write_manifest(making, stages, state, started, ending)
     return manifest
 
 
@@ -67,26 +67,32 @@ def _place_results(making: Making) -> None:
     folder = making.run.folder
     if making.film is None or making.thumbnail is None:
         raise StorygenError("internal_error", "The last stage left no film.")
-    place(making.film.path("video"), folder / "final.mp4")
-    place(making.thumbnail, folder / "thumbnail.jpg")
+    place(making.film.path("video"), folder / "final.mp4", link=True)
+    place(making.thumbnail, folder / "thumbnail.jpg", link=False)
     for extension in ("srt", "vtt"):
         if making.captions.get(extension):
-            place(Path(making.captions[extension]["path"]), folder / f"captions.{extension}")
+            place(Path(making.captions[extension]["path"]), folder / f"captions.{extension}", link=False)
+    (folder / "previous.mp4").unlink(missing_ok=True)
 
 
-def _manifest(making: Making, stages: Mapping[str, Any], seconds: float, error: StorygenError | None) -> dict[str, Any]:
+def _write_manifest(
+    making: Making, stages: Mapping[str, Any], state: str, started: float, ending: BaseException | None
+) -> dict[str, Any]:
     folder = making.run.folder
-    return {
+    error = None
+    if isinstance(ending, StorygenError):
+        error = {"code": ending.code, "message": ending.message, "hint": ending.hint, "details": ending.details}
+    elif isinstance(ending, Exception):
+        error = {"code": "internal_error", "message": f"{type(ending).__name__}: {ending}", "hint": None, "details": []}
+    manifest = {
         "v": 1,
-        "state": "failed" if error else "done",
-        "error": {"code": error.code, "message": error.message, "hint": error.hint, "details": error.details}
-        if error
-        else None,
+        "state": state,
+        "error": error,
         "title": making.source.get("title"),
         "language": making.source.get("language"),
         "language_given": making.source.get("language_given"),
-        "seconds": round(seconds, 3),
-        "film": "final.mp4" if error is None else None,
+        "seconds": round(time.monotonic() - started, 3),
+        "film": "final.mp4" if state == "done" else None,
         "facts": making.facts or None,
         "stages": stages,
         "vision_model": None,
@@ -99,11 +105,13 @@ def _manifest(making: Making, stages: Mapping[str, Any], seconds: float, error: 
             for item in making.run.items
             for warning in item.warnings
         ],
-        "items": [_item(item, folder) for item in making.run.items],
+        "items": [_item(item) for item in making.run.items],
     }
+    write_json(folder / "manifest.json", manifest)
+    return manifest
 
 
-def _item(item: Item, folder: Path) -> dict[str, Any]:
+def _item(item: Item) -> dict[str, Any]:
     return {
         "stage": item.stage,
         "item": item.name,
@@ -116,9 +124,3 @@ def _item(item: Item, folder: Path) -> dict[str, Any]:
 
 def _inside(folder: Path, path: Path) -> str:
     return path.relative_to(folder).as_posix()
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a run folder."""
-    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    return manifest

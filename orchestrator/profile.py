@@ -5,14 +5,28 @@ from __future__ import annotations
 import copy
 import difflib
 import json
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import SCHEMAS, StorygenError
 
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+
 PROFILES = Path(__file__).parent / "profiles"
+ALLOWED_VALUES = "a value is a text, a finite number, true, false, a list or a table"
+KINDS = {
+    "object": "a table",
+    "array": "a list",
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
 
 
 def load(name: str, settings: Iterable[str] = ()) -> dict[str, Any]:
@@ -37,21 +51,32 @@ def _read(name: str) -> dict[str, Any]:
             "usage", f"There is no profile {name!r}.", f"Known: {known}; or give the path of a .toml file."
         )
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        profile = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StorygenError("invalid_request", f"The profile {path} is not TOML: {error}.") from error
+    except OSError as error:
+        raise StorygenError("input_unreadable", f"Cannot read the profile {path}: {error.strerror}.") from error
+    if (odd := _no_json(profile)) is not None:
+        raise StorygenError("invalid_request", f"The profile {path} holds {odd}; {ALLOWED_VALUES}.")
+    return profile
 
 
 def _set(profile: dict[str, Any], setting: str) -> None:
-    """Lay ``stage.key=value`` over a profile; the value is read as TOML where it is TOML, else as text."""
+    """Lay ``stage.key=value`` over a profile; the value is null, or read as TOML where it is TOML, else as text."""
     name, equals, text = setting.partition("=")
     parts = name.strip().split(".")
     if not equals or len(parts) < 2 or not all(parts):
         raise StorygenError("usage", f"--set {setting!r} is not stage.key=value.", "Example: --set film.width=1920")
     try:
-        value: Any = tomllib.loads(f"value = {text}")["value"]
+        value: Any = None if text == "null" else tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
+    if (odd := _no_json(value)) is not None:
+        raise StorygenError(
+            "usage",
+            f"--set {setting!r} gives {odd}; {ALLOWED_VALUES}.",
+            f"Put quotes around a text: --set '{name}=\"{text}\"'",
+        )
     place: dict[str, Any] = profile
     for part in parts[:-1]:
         place = place.setdefault(part, {})
@@ -60,25 +85,57 @@ def _set(profile: dict[str, Any], setting: str) -> None:
     place[parts[-1]] = value
 
 
+def _no_json(value: Any) -> str | None:
+    """The first thing in a value of TOML that JSON has not: a date, a time, nan or inf."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        return next((odd for item in value if (odd := _no_json(item)) is not None), None)
+    good = value is None or isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value))
+    return (
+        None if good else f"{value}, {'no finite number' if isinstance(value, float) else 'a ' + type(value).__name__}"
+    )
+
+
 def _check(profile: dict[str, Any], schema: dict[str, Any]) -> None:
     from jsonschema import Draft202012Validator
 
-    details = []
-    for error in Draft202012Validator(schema).iter_errors(profile):
-        where = ".".join(str(part) for part in error.absolute_path)
-        guess = ""
-        if error.validator == "additionalProperties":
-            known = list(error.schema["properties"])
-            near = [
-                match
-                for key in error.instance
-                if key not in known
-                for match in difflib.get_close_matches(key, known, n=1)
-            ]
-            guess = f" Did you mean {near[0]}?" if near else f" Known: {', '.join(known)}."
-        details.append(f"{where or 'the profile'}: {error.message}.{guess}")
+    details = [line for error in Draft202012Validator(schema).iter_errors(profile) for line in _plain(error)]
     if details:
-        raise StorygenError("invalid_request", f"The profile is wrong: {details[0]}", details=details)
+        raise StorygenError(
+            "invalid_request",
+            f"The profile is wrong: {details[0]}",
+            "Correct the profile or the --set; orchestrator/profiles/draft.toml is one to look at.",
+            details,
+        )
+
+
+def _plain(error: ValidationError) -> list[str]:
+    """What is wrong, for each thing that is, and what is allowed."""
+    where = ".".join(str(part) for part in error.absolute_path)
+    part: Any = error.schema
+    given: Any = error.instance
+    if error.validator != "additionalProperties":
+        return [f"{where} is {json.dumps(given, ensure_ascii=False)[:80]}; it must be {_allowed(part)}."]
+    known = list(part["properties"])
+    lines = []
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            guess = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
+            lines.append(f"{where or 'the profile'} has no {'field' if where else 'stage'} {key}. {guess}")
+    return lines
+
+
+def _allowed(part: Mapping[str, Any]) -> str:
+    """``a whole number from 128 to 4096, a multiple of 2``."""
+    kinds = part.get("type", "object")
+    text = " or ".join(KINDS[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
+    if "minimum" in part:
+        text += f" from {part['minimum']} to {part['maximum']}"
+    if "multipleOf" in part:
+        text += f", a multiple of {part['multipleOf']}"
+    return f"{text} of small letters, digits and _" if "pattern" in part else text
 
 
 def _filled(value: Mapping[str, Any], part: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,5 +143,7 @@ def _filled(value: Mapping[str, Any], part: Mapping[str, Any], schema: Mapping[s
     for name, inner in part.get("properties", {}).items():
         target = schema["$defs"]["stage"] if "$ref" in inner else inner
         given = whole.get(name, copy.deepcopy(inner.get("default")))
+        if target["type"] == "integer":
+            given = int(given)  # 1080.0 is one too, by the schema
         whole[name] = _filled(given, target, schema) if target.get("properties") else given
     return whole

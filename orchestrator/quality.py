@@ -5,37 +5,59 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from orchestrator.errors import StorygenError
+
 MAX_AV_DIFFERENCE_S = 0.033
-LOUDNESS_LUFS, LOUDNESS_TOLERANCE_LU = -14.0, 0.5
-MAX_TRUE_PEAK_DBTP = -1.0
+LOUDNESS_TOLERANCE_LU = 0.5
+LOUDNESS = {"short_video": (-14.0, -1.0), "podcast": (-16.0, -1.5), "broadcast": (-23.0, -2.0)}
+"""Preset of ``compose`` -> (LUFS, highest dBTP)."""
+USUAL_LOUDNESS = "short_video"
 
 Facts = Mapping[str, Any]
+Promise = Mapping[str, Any]
 
 
-def faults(facts: Facts, film: Mapping[str, Any]) -> list[str]:
+def promise(profile: Mapping[str, Any]) -> Promise:
+    """What a film of this profile must be: {width, height, fps, lufs, peak_dbtp}; null is not checked.
+
+    Raises StorygenError ``invalid_request`` for a loudness preset that there is not.
+    """
+    preset = profile["post"]["input"].get("loudness", USUAL_LOUDNESS)
+    if preset is not None and preset not in LOUDNESS:
+        raise StorygenError(
+            "invalid_request",
+            f"post.input.loudness is {preset!r}; it must be {', '.join(LOUDNESS)} or null.",
+            f"Example: --set post.input.loudness={USUAL_LOUDNESS}",
+        )
+    lufs, peak = LOUDNESS[preset] if preset else (None, None)
+    return {**profile["film"], "lufs": lufs, "peak_dbtp": peak}
+
+
+def faults(facts: Facts, profile: Mapping[str, Any]) -> list[str]:
     """Everything about the film that breaks a promise, one sentence each; empty when it is good.
 
-    ``facts`` is the output of ``probe`` with loudness, ``film`` the profile's table of that name.
+    ``facts`` is the output of ``probe`` with loudness, ``profile`` what the film was made by.
     """
-    if facts["video"] is None:
-        return ["The file has no picture."]
+    if facts["kind"] != "video" or facts["video"] is None:
+        return [f"The file is no film but {'a picture' if facts['kind'] == 'picture' else 'sound alone'}."]
     if facts["audio"] is None:
         return ["The file has no sound."]
-    return [fault for rule in RULES for fault in rule(facts, film)]
+    wanted = promise(profile)
+    return [fault for rule in RULES for fault in rule(facts, wanted)]
 
 
-def _size(facts: Facts, film: Mapping[str, Any]) -> list[str]:
-    wanted, found = (film["width"], film["height"]), (facts["video"]["width"], facts["video"]["height"])
-    return [] if found == wanted else [f"The picture is {found[0]}×{found[1]}; it must be {wanted[0]}×{wanted[1]}."]
+def _size(facts: Facts, wanted: Promise) -> list[str]:
+    right, found = (wanted["width"], wanted["height"]), (facts["video"]["width"], facts["video"]["height"])
+    return [] if found == right else [f"The picture is {found[0]}×{found[1]}; it must be {right[0]}×{right[1]}."]
 
 
-def _rate(facts: Facts, film: Mapping[str, Any]) -> list[str]:
-    found = facts["video"]["fps"]
-    return [] if found == film["fps"] else [f"The film has {found} frames a second; it must have {film['fps']}."]
+def _rate(facts: Facts, wanted: Promise) -> list[str]:
+    found, right = facts["video"]["fps"], wanted["fps"]
+    return [] if found == right else [f"The film has {found} frames a second; it must have {right}."]
 
 
-def _video_coding(facts: Facts, film: Mapping[str, Any]) -> list[str]:
-    wanted = {
+def _video_coding(facts: Facts, wanted: Promise) -> list[str]:
+    right = {
         "codec": "h264",
         "profile": "High",
         "pixel_format": "yuv420p",
@@ -47,49 +69,61 @@ def _video_coding(facts: Facts, film: Mapping[str, Any]) -> list[str]:
     found = facts["video"]
     return [
         f"The video's {name} is {found[name]}; it must be {value}."
-        for name, value in wanted.items()
+        for name, value in right.items()
         if found[name] != value
     ]
 
 
-def _audio_coding(facts: Facts, film: Mapping[str, Any]) -> list[str]:
-    wanted = {"codec": "aac", "sample_rate": 48000, "channels": 2}
+def _audio_coding(facts: Facts, wanted: Promise) -> list[str]:
+    right = {"codec": "aac", "sample_rate": 48000, "channels": 2}
     found = facts["audio"]
     return [
         f"The audio's {name} is {found[name]}; it must be {value}."
-        for name, value in wanted.items()
+        for name, value in right.items()
         if found[name] != value
     ]
 
 
-def _lengths(facts: Facts, film: Mapping[str, Any]) -> list[str]:
-    video, audio = facts["video"]["duration_s"], facts["audio"]["duration_s"]
-    if abs(video - audio) <= MAX_AV_DIFFERENCE_S:
+def _lengths(facts: Facts, wanted: Promise) -> list[str]:
+    lengths = {name: facts[name]["duration_s"] or facts["duration_s"] for name in ("video", "audio")}
+    if None in lengths.values():
+        return ["The file does not say how long it is."]
+    if abs(lengths["video"] - lengths["audio"]) <= MAX_AV_DIFFERENCE_S:
         return []
-    return [f"The picture lasts {video:.3f} s, the sound {audio:.3f} s; they must end within 33 ms."]
+    return [
+        f"The picture lasts {lengths['video']:.3f} s, the sound {lengths['audio']:.3f} s; they must end within 33 ms."
+    ]
 
 
-def _loudness(facts: Facts, film: Mapping[str, Any]) -> list[str]:
-    found = facts["loudness"]["integrated_lufs"]
+def _loudness(facts: Facts, wanted: Promise) -> list[str]:
+    found, right = _measured(facts, "integrated_lufs"), wanted["lufs"]
+    if right is None:
+        return []
     if found is None:
         return ["The sound is silent."]
-    if abs(found - LOUDNESS_LUFS) > LOUDNESS_TOLERANCE_LU:
-        return [f"The loudness is {found:.1f} LUFS; it must be {LOUDNESS_LUFS:g} ± {LOUDNESS_TOLERANCE_LU:g}."]
+    if abs(found - right) > LOUDNESS_TOLERANCE_LU:
+        return [f"The loudness is {found:.1f} LUFS; it must be {right:g} ± {LOUDNESS_TOLERANCE_LU:g}."]
     return []
 
 
-def _peak(facts: Facts, film: Mapping[str, Any]) -> list[str]:
-    found = facts["loudness"]["true_peak_dbtp"]
-    if found is not None and found > MAX_TRUE_PEAK_DBTP:
-        return [f"The true peak is {found:.1f} dBTP; it must be at most {MAX_TRUE_PEAK_DBTP:g}."]
+def _peak(facts: Facts, wanted: Promise) -> list[str]:
+    found, highest = _measured(facts, "true_peak_dbtp"), wanted["peak_dbtp"]
+    if found is not None and highest is not None and found > highest:
+        return [f"The true peak is {found:.2f} dBTP; it must be at most {highest:g}."]
     return []
 
 
-def _start(facts: Facts, film: Mapping[str, Any]) -> list[str]:
+def _measured(facts: Facts, name: str) -> float | None:
+    return facts["loudness"][name] if facts["loudness"] else None
+
+
+def _start(facts: Facts, wanted: Promise) -> list[str]:
+    if facts["faststart"] is None:
+        return [f"The file's format is {facts['container']}; it must be MP4."]
     return [] if facts["faststart"] else ["The index lies behind the media, so players must load the whole file first."]
 
 
-RULES: tuple[Callable[[Facts, Mapping[str, Any]], list[str]], ...] = (
+RULES: tuple[Callable[[Facts, Promise], list[str]], ...] = (
     _size,
     _rate,
     _video_coding,

@@ -25,7 +25,12 @@ from orchestrator.pool import Pool
 from orchestrator.progress import Report
 
 RESULT = "result.json"
+MARK = "run.json"
+"""What makes a folder a run's."""
+RESULTS = ("final.mp4", "thumbnail.jpg", "captions.srt", "captions.vtt")
+"""The files a person looks for, at the top of the folder."""
 PARTIAL = ".partial."
+INPUT_FILE = "urn:storygen:v1:common#/$defs/input_file"
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,7 @@ class Run:
             raise StorygenError(
                 "output_failed", f"Cannot write to {self.folder}: {error.strerror}.", "Choose another --out."
             ) from error
-        for left_over in self.folder.rglob(f".*{PARTIAL}*"):
-            _remove(left_over)
+        self._make_ours()
         self._events = open(self.folder / "events.ndjson", "a", encoding="utf-8")
         return self
 
@@ -83,9 +87,26 @@ class Run:
         self._events.close()
         self._lock.release()
 
+    def _make_ours(self) -> None:
+        """Sweep what a killed run left. A folder that holds something else is never touched."""
+        if not (self.folder / MARK).exists():
+            foreign = [path.name for path in self.folder.iterdir() if path.name != ".lock"]
+            if foreign:
+                self._lock.release()
+                raise StorygenError(
+                    "output_failed",
+                    f"{self.folder} is not a run's folder: it holds {', '.join(sorted(foreign)[:3])}.",
+                    "Choose an empty or a new folder with --out.",
+                )
+        for level in ("", "*/", "*/*/"):
+            for left_over in self.folder.glob(f"{level}.*{PARTIAL}*"):
+                _remove(left_over)
+
     def event(self, stage: str, item: str, event: Mapping[str, Any]) -> None:
         """Keep one event and show it."""
-        self._events.write(json.dumps({"time": round(time.time(), 3), "stage": stage, "item": item, **event}) + "\n")
+        step = {"step": event["stage"]} if "stage" in event else {}  # a worker's own: run, encode, …
+        line = {"time": round(time.time(), 3), **event, **step, "stage": stage, "item": item}
+        self._events.write(json.dumps(line) + "\n")
         self._events.flush()
         self.report.event(stage, item, event)
 
@@ -104,16 +125,20 @@ class Run:
 
         ``settings`` is the stage's part of the profile: engine, model, engine_options, options, python.
         """
-        engine = settings["engine"]
+        python = settings.get("python")
+        engine = self.pool.engine(family, settings["engine"], op, python)
         request = {
             "v": 1,
             "op": op,
-            "engine": engine,
+            "engine": engine.name,
             "model": dict(settings.get("model", {})),
-            "input": dict(input),
-            "engine_options": {**settings.get("engine_options", {}), **(engine_options or {})},
+            "input": with_files(dict(input), engine.input_schema),
+            "engine_options": with_files(
+                {**settings.get("engine_options", {}), **(engine_options or {})}, engine.options_schema
+            ),
         }
-        key = self._key({**request, "engine_version": self.pool.engine_version(family, engine)})
+        # The schemas hold the defaults of what the request leaves out.
+        key = self._key({**request, "version": engine.version, "schemas": [engine.input_schema, engine.options_schema]})
 
         def make(folder: Path) -> dict[str, Any]:
             whole = {
@@ -127,7 +152,7 @@ class Run:
                 whole,
                 lambda event: self.event(stage, name, event),
                 where=f"{stage} {name}",
-                python=settings.get("python"),
+                python=python,
             )
 
         return self._item(stage, name, key, make)
@@ -156,29 +181,32 @@ class Run:
         started = time.monotonic()
         stored = self._stored(folder, key)
         self.report.item_started(stage, name, reused=stored is not None)
+        reused = stored is not None
         if stored is None:
-            _remove(folder)
-            folder.mkdir(parents=True)
-            result = make(folder)
-            seconds = round(time.monotonic() - started, 3)
+            self._set_results_aside()
+            self._keep_edits(folder, stage, name)
+            fresh = folder.with_name(f".{name}{PARTIAL}{os.getpid()}")
+            fresh.mkdir(parents=True)
+            fresh = fresh.resolve()
+            result = make(fresh)
             stored = {
                 "key": key,
                 "engine": result["engine"],
-                "output": _relative(result["output"], folder),
+                "output": _relative(result["output"], fresh),
                 "warnings": result["warnings"],
                 "metrics": result["metrics"],
-                "seconds": seconds,
+                "seconds": round(time.monotonic() - started, 3),
             }
-            write_json(folder / RESULT, stored)
-            reused = False
-        else:
-            seconds, reused = stored["seconds"], True
+            write_json(fresh / RESULT, stored)
+            _remove(folder)  # only now: a remake that fails costs nothing
+            os.replace(fresh, folder)
+        output = _absolute(stored["output"], folder)
         item = Item(
             stage,
             name,
-            _absolute(stored["output"], folder),
+            output,
             reused,
-            seconds,
+            stored["seconds"],
             stored["engine"],
             stored["warnings"],
             stored["metrics"],
@@ -194,9 +222,35 @@ class Run:
             good = stored["key"] == key and all(
                 self._hash(folder / artifact["path"]) == artifact["sha256"] for artifact in _artifacts(stored["output"])
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, StorygenError):
             return None
         return stored if good else None
+
+    def _set_results_aside(self) -> None:
+        """Something is made anew, so the film at the top is not this run's: it keeps another name until the new one is
+        there.
+        """
+        film, aside = self.folder / RESULTS[0], self.folder / "previous.mp4"
+        if film.exists():
+            os.replace(film, aside)
+        for name in RESULTS[1:]:
+            _remove(self.folder / name)
+
+    def _keep_edits(self, folder: Path, stage: str, name: str) -> None:
+        """What somebody changed by hand in an item that is made anew is kept beside it."""
+        try:
+            stored = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+            artifacts = [(folder / artifact["path"], artifact["sha256"]) for artifact in _artifacts(stored["output"])]
+            edited = [path for path, digest in artifacts if path.is_file() and self._hash(path) != digest]
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        for path in edited:
+            kept = self.folder / "edited" / stage / name / path.name
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, kept)
+            message = f"{path.name} was changed by hand; it was made anew, and your version is {kept}."
+            self.event(stage, name, {"type": "warning", "code": "edit_kept", "message": message})
+            self.report.item_done(stage, name, [{"code": "edit_kept", "message": message}])
 
     def _key(self, value: Any) -> str:
         """A hash of everything that shapes an item."""
@@ -215,9 +269,15 @@ class Run:
     def _hash(self, path: Path) -> str:
         """SHA-256 of a file, or of a folder's names and contents."""
         if path.is_dir():
-            inside = [(file.name, self._hash(file)) for file in sorted(path.iterdir()) if file.is_file()]
+            files = [file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith(".")]
+            inside = [(file.name, self._hash(file)) for file in files]
             return hashlib.sha256(json.dumps(inside).encode()).hexdigest()
-        facts = path.stat()
+        try:
+            facts = path.stat()
+        except OSError as error:
+            raise StorygenError(
+                "input_not_found", f"Cannot read {path}: {error.strerror}.", "Check the path."
+            ) from error
         place = (str(path), facts.st_size, facts.st_mtime_ns)
         if place not in self._hashes:
             with open(path, "rb") as file:
@@ -236,16 +296,32 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     os.replace(temporary, path)
 
 
-def place(source: Path, target: Path) -> None:
-    """Give a finished file a second name, at once and whole: a hard link where the disk has them, else a copy."""
+def place(source: Path, target: Path, *, link: bool) -> None:
+    """Give a finished file a second name, at once and whole. A link saves the disk; a copy can be edited by itself."""
     temporary = target.with_name(f".{target.name}{PARTIAL}{os.getpid()}")
     _remove(temporary)
     try:
+        if not link:
+            raise OSError
         os.link(source, temporary)
     except OSError:
         shutil.copyfile(source, temporary)
     os.replace(temporary, target)
     _remove(temporary)  # replacing a file by another link to itself leaves both names
+
+
+def with_files(value: Any, schema: Mapping[str, Any]) -> Any:
+    """A copy in which every input file that the schema names is an absolute Path: the key has its content."""
+    options = [branch for branch in schema.get("anyOf", []) if branch.get("type") != "null"]
+    schema = options[0] if options else schema
+    if schema.get("$ref") == INPUT_FILE and isinstance(value, (str, Path)):
+        return Path(value).absolute()
+    if isinstance(value, Mapping):
+        parts = schema.get("properties", {})
+        return {key: with_files(item, parts.get(key, {})) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [with_files(item, schema.get("items", {})) for item in value]
+    return value
 
 
 def _remove(path: Path) -> None:

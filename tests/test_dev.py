@@ -281,6 +281,17 @@ def test_ctrl_c_lets_the_run_stop_its_workers_and_ends_quietly_with_130(checkout
     assert (process.returncode, stdout, stderr) == (130, "cleaned up\n", "")
 
 
+def test_bench_runs_every_program_of_its_folder_and_ends_with_the_worst_exit_code(checkout: Path) -> None:
+    (checkout / "bench").mkdir()
+    (checkout / "bench" / "a.py").write_text("import sys; print('figures of a'); sys.exit(3)", encoding="utf-8")
+    script = "import os; print('figures of b', 'PYTHONDONTWRITEBYTECODE' in os.environ)"
+    (checkout / "bench" / "b.py").write_text(script, encoding="utf-8")
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, str(checkout / "dev.py"), "bench"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "figures of a\nfigures of b False\n")
+
+
 def test_a_program_that_fails_is_shown_with_all_it_said_and_a_hint() -> None:
     script = "import sys; print('ERROR: No matching distribution found for x'); sys.exit(3)"
     with pytest.raises(dev.Failed) as caught:

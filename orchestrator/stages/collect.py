@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from orchestrator.errors import StorygenError
 from orchestrator.making import Making
 
-VERSION = "1"
-HEAD_LINE = re.compile(r"\s*(title|language)\s*:\s*(.+?)\s*$", re.IGNORECASE)
+VERSION = "2"
+KEYS = ("title", "language")
+HEAD_LINE = re.compile(r"\s*(title|language)\s*:\s*(.*?)\s*$", re.IGNORECASE)
+KEY_LINE = re.compile(r"\s*([^\W\d_][\w-]{0,30})\s*:\s+\S")
+YAML_KEY = re.compile(r"([\w-]+)\s*:(?:\s+(.*?))?\s*$")
+YAML_MORE = re.compile(r"\s*$|\s*#|\s+\S|-\s")
+UNSPOKEN_HTML = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+LINK_TARGET = re.compile(r"\S*[/#.:]\S")
+MAX_TITLE = 200
+INLINE_TAG = re.compile(
+    r"</?(a|abbr|b|big|code|em|font|i|ins|kbd|mark|q|s|small|span|strong|sub|sup|u)\b", re.IGNORECASE
+)
+"""Tags that may stand within a word; any other parts words."""
+DEEPEST = 100
+"""Quotations and lists within one another; commonmark's own 20 would lose what lies deeper."""
 LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 MAX_STORY_BYTES = 1_000_000
 DEFAULT_LANGUAGE = "en"
@@ -30,7 +48,7 @@ def source(text: str, name: str) -> dict[str, Any]:
     Raises StorygenError ``invalid_request`` for a story without words or a language that is no language tag.
     """
     head, body = _head(text)
-    title, paragraphs = _blocks(body)
+    title, paragraphs = _blocks(UNSPOKEN_HTML.sub(" ", body), head.get("title"))
     if not any(character.isalnum() for paragraph in paragraphs for character in paragraph):
         raise StorygenError(
             "invalid_request",
@@ -43,7 +61,7 @@ def source(text: str, name: str) -> dict[str, Any]:
             "invalid_request", f"The story's language is {language!r}.", "Write a language tag such as en, cs or pt-BR."
         )
     return {
-        "title": head.get("title") or title or name.replace("_", " ").replace("-", " ").title(),
+        "title": _short(title or name.replace("_", " ").replace("-", " ").title()),
         "language": language,
         "language_given": "language" in head,
         "paragraphs": paragraphs,
@@ -52,22 +70,27 @@ def source(text: str, name: str) -> dict[str, Any]:
 
 def story_text(path: Path) -> str:
     """The text of a story file. Raises StorygenError ``input_not_found`` or ``input_unreadable``."""
-    if not path.is_file():
-        raise StorygenError(
-            "input_not_found",
-            f"There is no story file {path}.",
-            "Give the path of a .txt or .md file with the story's text.",
-        )
-    if path.stat().st_size > MAX_STORY_BYTES:
-        raise StorygenError(
-            "input_unreadable",
-            f"{path} is larger than {MAX_STORY_BYTES // 1_000_000} MB; that is no story for a short video.",
-        )
     try:
+        if not path.is_file():
+            raise StorygenError(
+                "input_not_found",
+                f"There is no story file {path}.",
+                "Give the path of a .txt or .md file with the story's text.",
+            )
+        if path.stat().st_size > MAX_STORY_BYTES:
+            raise StorygenError(
+                "input_unreadable",
+                f"{path} is larger than {MAX_STORY_BYTES // 1_000_000} MB; that is no story for a short video.",
+                "Give a part of it.",
+            )
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise StorygenError(
             "input_unreadable", f"{path} is not UTF-8 text: byte {error.start} is wrong.", "Save it as UTF-8."
+        ) from error
+    except OSError as error:
+        raise StorygenError(
+            "input_unreadable", f"Cannot read {path}: {error.strerror}.", "Give a file that you may read."
         ) from error
     if "\0" in text:
         raise StorygenError("input_unreadable", f"{path} is not a text file.")
@@ -75,37 +98,130 @@ def story_text(path: Path) -> str:
 
 
 def _head(text: str) -> tuple[dict[str, str], str]:
-    """The leading ``title:`` and ``language:`` lines, in any order, and what follows them."""
+    """(title and language, as far as the story's head gives them; what follows the head)."""
     lines = text.splitlines()
+    while lines and not lines[0].strip():
+        del lines[0]
+    matter = _front_matter(lines)
+    head, rest = (_yaml(matter), lines[len(matter) + 2 :]) if matter else _key_lines(lines)
+    return {key: value for key, value in head.items() if value}, "\n".join(rest)
+
+
+def _front_matter(lines: list[str]) -> list[str]:
+    """The lines between a leading ``---`` and the next one, if they are YAML; else none."""
+    if not lines or lines[0].rstrip() != "---":
+        return []
+    end = next((place for place, line in enumerate(lines[1:], 1) if line.rstrip() in {"---", "..."}), 0)
+    matter = lines[1:end]
+    keys = [line for line in matter if YAML_KEY.match(line)]
+    return matter if keys and all(YAML_KEY.match(line) or YAML_MORE.match(line) for line in matter) else []
+
+
+def _yaml(matter: Iterable[str]) -> dict[str, str]:
+    """The title and language of front matter; a value may go on in indented lines. Other keys are not ours."""
     head: dict[str, str] = {}
-    while lines and (not lines[0].strip() or HEAD_LINE.match(lines[0])):
-        found = HEAD_LINE.match(lines.pop(0))
+    key = ""
+    for line in matter:
+        found = YAML_KEY.match(line)
         if found:
-            head[found[1].lower()] = found[2]
-    return head, "\n".join(lines)
+            key, value = found[1].lower(), found[2] or ""
+            quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+            value = "" if value in {">", "|", ">-", "|-"} else value[1:-1] if quoted else value
+        else:
+            value = line.strip()
+        if key in KEYS:
+            head[key] = f"{head.get(key, '')} {value}".strip()
+    return head
 
 
-def _blocks(markdown: str) -> tuple[str | None, list[str]]:
-    """(first heading, paragraphs) as plain text; pictures, HTML and rules are left out."""
-    from markdown_it import MarkdownIt
+def _key_lines(lines: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The leading ``title:`` and ``language:`` lines, in any order, and what follows them.
 
-    title: str | None = None
+    A line ``Anna: Hello`` is a story's; beside a known key, or written much like one, it is an error.
+    """
+    head: dict[str, str] = {}
+    unknown: list[str] = []
+    blank = False
+    place = 0
+    for place, line in enumerate([*lines, ""]):  # noqa: B007 - where it ends is used
+        known, other = HEAD_LINE.match(line), KEY_LINE.match(line)
+        if known:
+            head[known[1].lower()] = known[2]
+        elif other and not (head and blank):
+            unknown.append(other[1])
+        elif line.strip() or unknown:
+            break
+        blank = not line.strip()
+    near = {key: difflib.get_close_matches(key.lower(), KEYS, n=1, cutoff=0.75) for key in unknown}
+    if unknown and (head or any(near.values())):
+        key = next((key for key in unknown if near[key]), unknown[0])
+        guess = f"Did you mean {near[key][0]}:?" if near[key] else "It knows title: and language:."
+        raise StorygenError(
+            "invalid_request",
+            f"The story's head has a line {key}:, which storygen does not know. {guess}",
+            "Correct it or take it away; if it is a part of the story, leave an empty line above it.",
+        )
+    return ({}, lines) if unknown else (head, lines[place:])
+
+
+def _short(title: str) -> str:
+    """A title that fits, cut after a word."""
+    if len(title) <= MAX_TITLE:
+        return title
+    room = title[:MAX_TITLE]
+    return (room[:-1].rpartition(" ")[0].rstrip() or room[:-1]) + "…"
+
+
+class _Story(MarkdownIt):
+    """CommonMark, but nothing that is spoken can hide in a mark: an indented paragraph is no code, a tag no block."""
+
+    def __init__(self) -> None:
+        super().__init__("commonmark", {"maxNesting": DEEPEST})
+        self.disable(["code", "html_block"])
+
+    def validateLink(self, url: str) -> bool:
+        """``[Anna]: Hello`` is no reference to a page."""
+        return bool(LINK_TARGET.match(url)) and super().validateLink(url)
+
+
+def _blocks(markdown: str, title: str | None) -> tuple[str | None, list[str]]:
+    """(title, paragraphs) as plain text; pictures, HTML tags and rules are left out.
+
+    A first heading is the title if there is none yet, and it is not spoken if it says the title; all else is spoken.
+    """
     paragraphs: list[str] = []
-    heading = False
-    for token in MarkdownIt("commonmark").parse(markdown):
-        if token.type == "heading_open":
-            heading = True
-        elif token.type == "inline":
-            text = " ".join("".join(_piece(child) for child in token.children or []).split(" ")).strip()
-            if heading and title is None and not paragraphs:
-                title = text
-            elif text:
-                paragraphs.append(text)
-            heading = False
+    for is_heading, text in _texts(_Story(), markdown):
+        if is_heading and not paragraphs and (title or text) == text and len(text) <= MAX_TITLE:
+            title = text
+        elif text:
+            paragraphs.append(text)
     return title, paragraphs
 
 
-def _piece(token: Any) -> str:
+def _texts(story: MarkdownIt, markdown: str) -> Iterator[tuple[bool, str]]:
+    """(is a heading, text) of each block, the number of a list's item included."""
+    heading, number = False, ""
+    for token in story.parse(markdown):
+        if token.type == "heading_open":
+            heading = token.markup != "-"  # a paragraph with a rule right below it is a paragraph
+        elif token.type == "list_item_open" and token.info:
+            number += f"{token.info}{token.markup} "
+        elif token.type == "inline":
+            text = re.sub(" +", " ", number + "".join(_piece(child) for child in token.children or []))
+            yield heading and not number and "\n" not in token.content, text.strip()
+            heading, number = False, ""
+        elif token.type == "fence":
+            told = token.info if token.markup[0] == "~" or " " in token.info.strip() else ""  # else code's language
+            yield from _texts(_Story().disable("fence"), f"{number}{told}\n\n{token.content}")
+            number = ""
+        elif token.type == "list_item_close" and number:
+            yield False, number.strip()
+            number = ""
+
+
+def _piece(token: Token) -> str:
     if token.type in {"softbreak", "hardbreak"}:
         return " "
+    if token.type == "html_inline":
+        return "" if INLINE_TAG.match(token.content) else " "
     return str(token.content) if token.type in {"text", "code_inline", "text_special"} else ""

@@ -37,23 +37,25 @@ def make(making: Making) -> None:
         "post", "check", "media_processing", "probe", {"media": film, "loudness": True}, settings=settings
     )
     making.facts = checked.output
-    faults = quality.faults(making.facts, making.profile["film"])
+    faults = quality.faults(making.facts, making.profile)
     if faults:
         raise StorygenError(
-            "output_failed", f"The film at {film} failed the quality check: {' '.join(faults)}", details=faults
+            "output_failed",
+            f"The film at {film} failed the quality check: {' '.join(faults)}",
+            "Take away settings under post.input that contradict those under film, such as width, height or fps.",
+            faults,
         )
     picture = run.work(
         "post",
         "thumbnail",
         "media_processing",
         "thumbnail",
-        {"media": film, "time_s": _strong_moment(making)},
+        {"media": making.clips[0], "time_s": _middle(making)},
         settings=settings,
     )
     making.thumbnail = picture.path("image")
 
 
-def _strong_moment(making: Making) -> float:
-    """The middle of the first shot, after its fade: what the story opens with."""
-    first = making.shots[0]
-    return round((first["start_s"] + first["end_s"]) / 2, 3)
+def _middle(making: Making) -> float:
+    """The middle of the first shot: what the story opens with. Its clip bears no captions yet."""
+    return round(making.shots[0]["num_frames"] / making.size["fps"] / 2, 3)

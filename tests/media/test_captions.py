@@ -8,6 +8,7 @@ import json
 import os
 import random
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,48 @@ def test_chinese_is_joined_without_blanks_and_counts_two(tmp_path):
     cues = run(tmp_path, words, formats=["srt"], language="zh", max_chars_per_line=20, max_words_per_line=1)[0]["cues"]
     assert joined(cues).replace(" ", "") == text
     assert not any(" " in line or cells(line) > 20 or line[0] in "，。" for cue in cues for line in cue["lines"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "line"),
+    [
+        (["“你好，”", "小猫"], "“你好，”小猫"),
+        (["“", "你好", "，", "”", "小猫"], "“你好，”小猫"),
+        (["小猫", "“你好”"], "小猫“你好”"),
+        (["Hello，", "小猫"], "Hello，小猫"),
+        (["他说", "“Hello”", "小猫"], "他说 “Hello” 小猫"),
+        (["said", "“小猫”", "and"], "said “小猫” and"),
+        (["你好。", "Go"], "你好。 Go"),
+        (["well…", "“Yes”"], "well… “Yes”"),
+    ],
+)
+def test_blanks_stand_where_the_scripts_write_them(tmp_path, texts, line):
+    words = [{"word": text, "start_s": n / 4, "end_s": n / 4 + 0.2} for n, text in enumerate(texts)]
+    cues = run(tmp_path, words, formats=["srt"], max_chars_per_line=100)[0]["cues"]
+    assert [cue["lines"] for cue in cues] == [[line]]
+
+
+def test_filling_lines_takes_bounded_time_and_can_be_stopped(tmp_path):
+    words = [{"word": "a", "start_s": 0, "end_s": 0}] * 200
+    wide = {"max_lines": 3, "max_words_per_line": 50, "max_chars_per_line": 100, "formats": ["srt"]}
+    started = time.process_time()
+    assert joined(run(tmp_path, words, **wide)[0]["cues"]).split() == ["a"] * 200
+    assert time.process_time() - started < 30  # it took hours; now seconds
+    late = Context(output_dir=tmp_path, output_name="late", deadline=time.monotonic() + 0.2)
+    with pytest.raises(WorkerError) as caught:
+        captions(request(words * 20, **wide), late)
+    assert caught.value.code == "timeout"
+    assert time.process_time() - started < 60
+
+
+@pytest.mark.parametrize("place", ["start_s", "end_s", "duration_s"])
+def test_endless_times_are_refused_by_the_schema(place):
+    word, rest = {"word": "a", "start_s": 0, "end_s": 1}, {}
+    if place == "duration_s":
+        rest = {place: 1e400}
+    else:
+        word[place] = 1e400
+    assert not validator("input").is_valid({"words": [word], **rest})
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from support import clip, ffmpeg, noise, output_of, result_of, seconds, tone, wo
 
 from media.compose import Shot, blended, mixed
 from media.loudness import measure
+from media.source import picture_frames
 
 SIZE = {"width": 270, "height": 480, "fps": 30}
 
@@ -149,7 +150,7 @@ def test_subtitles_can_be_carried_as_a_track(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_number_of_shots(tmp_path: Path) -> None:
-    """At a quarter of the full size, so that it takes seconds; ``dev.py bench`` does it at full size."""
+    """At a quarter of the full size, so that it takes seconds."""
     one = clip(tmp_path / "one.mp4", frames=27, size="540x960")
     peaks = []
     for count in (10, 80):
@@ -218,3 +219,81 @@ def test_a_playlist_named_srt_is_refused(tmp_path: Path) -> None:
     body |= {"subtitles": str(tmp_path / "words.srt"), "subtitles_mode": "carry"}
     done = worker("media_processing", {"v": 1, "op": "compose", "input": body}, "--output-dir", str(tmp_path / "out"))
     assert (done.returncode, result_of(done)["error"]["code"]) == (66, "input_unreadable")
+
+
+@pytest.mark.parametrize("size", [(270, 480), (540, 960)])
+def test_colours_come_out_alike_whatever_the_clip_says(tmp_path: Path, size: tuple[int, int]) -> None:
+    found = {}
+    for name, matrix, span in (("bt709", "bt709", "tv"), ("smpte170m", "smpte170m", "tv"), ("bt709", "bt709", "pc")):
+        path = tmp_path / f"{name}{span}.mp4"
+        picture = f"color=0xC04020:s=270x480:r=30,format=gbrp,scale=out_color_matrix={matrix}:out_range={span}"
+        ffmpeg(
+            "-f", "lavfi", "-i", f"{picture},format=yuv420p", "-frames:v", "2", "-colorspace", name,
+            "-color_range", span, path,
+        )  # fmt: skip
+        frame = next(iter(picture_frames(path, width=size[0], height=size[1], fps=30, count=1)))
+        found[path.name] = [frame[: size[1]].mean(), *frame[size[1] :].reshape(2, -1).mean(axis=1)]
+    for levels in found.values():
+        assert levels == pytest.approx([92.3, 101, 185.5], abs=1), found  # BT.709-6
+
+
+@pytest.mark.parametrize("angle", [0, 90, 180, 270])
+def test_what_a_phone_took_sideways_stands_upright(tmp_path: Path, angle: int) -> None:
+    from media.thumbnail import thumbnail
+    from runtime.context import Context
+
+    corners = "nullsrc=s=96x64:r=30,format=gray,geq=lum='if(lt(X,48),if(lt(Y,32),40,90),if(lt(Y,32),150,220))'"
+    ffmpeg("-f", "lavfi", "-i", corners, "-pix_fmt", "yuv420p", "-frames:v", "3", tmp_path / "flat.mp4")
+    film, seen = tmp_path / "film.mp4", tmp_path / "seen.mp4"
+    ffmpeg("-display_rotation", str(angle), "-i", tmp_path / "flat.mp4", "-c", "copy", film)
+    ffmpeg("-i", film, seen)  # FFmpeg turns it by itself
+    expected = frames_of(seen)[0] * (219 / 255) + 16
+    height, width = expected.shape
+    assert (width < height) == (angle in (90, 270))
+    for scale in (1, 2):
+        frame = next(iter(picture_frames(film, width=scale * width, height=scale * height, fps=30, count=1)))
+        assert np.abs(frame[: scale * height : scale, ::scale].astype(int) - expected).mean() < 6
+        assert np.abs(frame[scale * height :].astype(int) - 128).max() < 6
+    image = thumbnail({"media": str(film), "time_s": 0, "width": None}, Context(output_dir=tmp_path, output_name="x"))[
+        "image"
+    ]
+    assert (image["width"], image["height"]) == (width, height)
+
+
+def test_no_clip_is_called_short_for_a_fade_that_it_does_not_have(tmp_path: Path) -> None:
+    shots = [(12, 10), (2, 2)]  # the fade of 6 frames is cut to the 2 of the later shot
+    listed = [
+        {"clip": str(clip(tmp_path / f"{number}.mp4", frames=frames)), "num_frames": own}
+        for number, (frames, own) in enumerate(shots)
+    ]
+    body = {"shots": listed, **SIZE, "loudness": None, "transition_frames": 6}
+    answer = result_of(
+        worker("media_processing", {"v": 1, "op": "compose", "input": body}, "--output-dir", str(tmp_path))
+    )
+    assert answer["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", bytes(range(256)) * 9, "1\n00:00:00,000 --> 00:00:01,000\nP\u0159\n".encode("cp1250")]
+)
+def test_what_is_no_subtitle_file_cannot_be_carried(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "words.srt").write_bytes(content)
+    body: dict[str, Any] = {"shots": shots_of(tmp_path, 3, fade=0), **SIZE, "loudness": None}
+    body |= {"subtitles": str(tmp_path / "words.srt"), "subtitles_mode": "carry"}
+    done = worker("media_processing", {"v": 1, "op": "compose", "input": body}, "--output-dir", str(tmp_path))
+    error = result_of(done)["error"]
+    assert (error["code"], error["pointer"]) == ("input_unreadable", "/input/subtitles")
+
+
+def test_the_cover_of_a_song_is_no_clip(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from runtime.errors import WorkerError
+
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "cover.png")
+    ffmpeg(
+        "-i", tone(tmp_path / "a.wav", seconds=1), "-i", tmp_path / "cover.png", "-map", "0", "-map", "1",
+        "-c:v", "copy", "-disposition:v", "attached_pic", tmp_path / "song.mp3",
+    )  # fmt: skip
+    with pytest.raises(WorkerError, match="carries no video"):
+        next(iter(picture_frames(tmp_path / "song.mp3", width=64, height=48, fps=30, count=1)))

@@ -151,6 +151,16 @@ def test_a_glyph_nobody_has_is_named_with_the_install_that_helps(system_fonts, m
     assert install in (caught.value.hint or "")
 
 
+def test_a_whole_story_without_a_font_names_five_characters(system_fonts, monkeypatch):
+    monkeypatch.setattr("media.typeface.packaged", lambda: tuple(f for f in packaged() if f.family == "Noto Sans"))
+    with pytest.raises(WorkerError) as caught:
+        Typeface("一只口渴的乌鸦看见一个瓶子")
+    assert caught.value.message.count("U+") == 5
+    assert caught.value.message.endswith("and 7 more.")
+    assert [detail["message"] for detail in caught.value.details][5:] == ["and 7 more"]
+    assert 'pip install -c requirements.lock -e ".[fonts]"' in (caught.value.hint or "")
+
+
 def test_what_draws_nothing_needs_no_glyph(system_fonts):
     assert not any(map(visible, "\u200d\ufe0f\u2060\u00ad\u200f \u00a0\n\u3000"))
     assert Typeface("a\u2060\ufe0f").width("a\u2060") == Typeface("a").width("a")

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from support import clip, ffmpeg, noise, output_of, result_of, tone, worker
 from support import seconds as seconds_of
 
-from media.loudness import measure
+import media.source
+from media.ffmpeg import binary
+from media.loudness import PRESETS, Target, measure, normalised
+from media.probe import facts as facts_of
+from media.source import pcm_blocks
+from media.thumbnail import thumbnail
+from runtime.context import Context
+from runtime.errors import WorkerError
 
 
 def samples_of(path: str) -> np.ndarray:
@@ -47,7 +54,6 @@ def test_a_moment_of_a_clip_plus_its_offset_is_that_moment_of_the_recording(
     tmp_path: Path, parts: list[tuple[float, float, float]], pad: float
 ) -> None:
     from media.join import join_audio
-    from runtime.context import Context
 
     clips = []
     for number, (before, length, after) in enumerate(parts):
@@ -164,7 +170,6 @@ def test_probe_tells_pictures_sound_and_films_apart_by_content(tmp_path: Path) -
         for name in ("picture.mp4", "film.jpg", sound.name)
     }
     assert [fact["kind"] for fact in facts.values()] == ["picture", "video", "audio"]
-    assert facts["picture.mp4"]["video"] | {} == facts["picture.mp4"]["video"]
     assert (facts["picture.mp4"]["video"]["width"], facts["picture.mp4"]["video"]["height"]) == (64, 48)
     assert facts["film.jpg"]["video"]["num_frames"] == 7
     assert facts["sound.wav"]["audio"]["duration_s"] == pytest.approx(0.5)
@@ -198,10 +203,182 @@ def test_as_many_samples_come_out_as_go_in(tmp_path: Path) -> None:
         sound = noise(tmp_path / "n.wav", seconds=seconds, volume=0.05)
         film = tmp_path / "film.mp4"
         ffmpeg("-i", clip(tmp_path / "v.mp4", frames=10), "-i", sound, "-c:v", "copy", film)
-        for media in (sound, film):
-            output = output_of("media_processing", "normalize_loudness", {"media": str(media)}, tmp_path / "out")
-            with av.open(str(media)) as before, av.open(output["media"]["path"]) as after:
+        for source in (sound, film):
+            output = output_of("media_processing", "normalize_loudness", {"media": str(source)}, tmp_path / "out")
+            with av.open(str(source)) as before, av.open(output["media"]["path"]) as after:
                 lengths = [seconds_of(opened.streams.audio[0]) for opened in (before, after)]
                 one_aac_frame = 1024 / 48000
-                assert lengths[0] - 0.001 <= lengths[1] <= lengths[0] + (one_aac_frame if media == film else 0.001)
+                assert lengths[0] - 0.001 <= lengths[1] <= lengths[0] + (one_aac_frame if source == film else 0.001)
                 assert not after.streams.audio[0].start_time
+
+
+def set_loudness(sound: str | Path, output: Path, target: Target = PRESETS["short_video"]) -> tuple[dict, list[str]]:
+    context = Context(output_dir=output.parent, output_name="x")
+    found = normalised(lambda: pcm_blocks(sound, sample_rate=48000, channels=2), target, output, context)
+    return found, [warning["code"] for warning in context.warnings]
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> str:
+    text = (
+        "A thirsty crow found a tall clay pitcher with only a little water at the bottom. She pushed her beak inside."
+    )
+    folder = tmp_path_factory.mktemp("speech")
+    path = output_of("speech_synthesis", "synthesize", {"text": text * 2}, folder)["audio"]["path"]
+    assert isinstance(path, str)
+    return path
+
+
+@pytest.mark.parametrize("length", [0.45, 0.7, 1, 1.5, 2, 2.5, 3, 3.7, 4.2, 6, 10])
+def test_speech_of_any_length_meets_the_loudness(length: float, speech: str, tmp_path: Path) -> None:
+    ffmpeg("-i", speech, "-t", str(length), "-af", "volume=0.3", tmp_path / "cut.wav")
+    for name in ("out.wav", "out.m4a"):
+        found, warnings = set_loudness(tmp_path / "cut.wav", tmp_path / name)
+        assert not warnings
+        assert found == measure(tmp_path / name)
+        assert found["integrated_lufs"] == pytest.approx(-14, abs=0.5)
+        assert found["true_peak_dbtp"] <= -1
+
+
+def test_sound_shorter_than_a_block_is_left_alone_and_warned_about(speech: str, tmp_path: Path) -> None:
+    for length in (0.05, 0.3, 0.39, 0.4):
+        ffmpeg("-i", speech, "-t", str(length), tmp_path / "cut.wav")
+        for name in ("out.wav", "out.m4a"):
+            assert set_loudness(tmp_path / "cut.wav", tmp_path / name)[1] in ([], ["short_audio"])
+
+
+@pytest.mark.parametrize("seconds", [2, 5])
+@pytest.mark.parametrize(
+    "target", [Target(-14, -9, 7), Target(-5, -1, 7), Target(-5, 0, 50), Target(-70, -9, 1), Target(-16, -1.5, 11)]
+)
+def test_every_target_that_the_schema_allows_is_aimed_at(target: Target, seconds: float, tmp_path: Path) -> None:
+    found, warnings = set_loudness(noise(tmp_path / "n.wav", seconds=seconds), tmp_path / "out.m4a", target)
+    peak = found["true_peak_dbtp"]
+    assert peak is None or peak <= target.true_peak_dbtp or warnings == ["loudness_off_target"]
+
+
+def float_wav(path: Path, samples: np.ndarray) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_f32le", rate=48000, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(samples.astype(np.float32).reshape(1, -1), format="flt", layout="stereo")
+        frame.sample_rate = 48000
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("seconds", [1, 5])
+def test_float_samples_that_are_no_numbers_or_far_too_loud_are_borne(seconds: int, tmp_path: Path) -> None:
+    plain = np.random.default_rng(1).standard_normal((48000 * seconds, 2)) * 0.1
+    broken, infinite = plain.copy(), plain * np.inf
+    broken[1000:1100], broken[3000] = np.nan, -np.inf
+    for samples, expected in ((plain * 30, -14), (plain * 3000, -14), (broken, -14), (infinite, None)):
+        sound = float_wav(tmp_path / "f.wav", samples)
+        facts_of(sound, loudness=True)
+        found, warnings = set_loudness(sound, tmp_path / "out.wav")
+        assert found["integrated_lufs"] == (None if expected is None else pytest.approx(expected, abs=0.5))
+        assert warnings == ([] if expected else ["silent_audio"])
+
+
+def first_sound(path: str | Path) -> float:
+    """When the audio of a file, on the file's clock, gets loud."""
+    with av.open(str(path)) as container:
+        for frame in container.decode(audio=0):
+            loud = np.abs(frame.to_ndarray()).reshape(2 if frame.format.is_planar else 1, -1).max(axis=0) > 0.05
+            if loud.any():
+                return float(frame.time or 0) + loud.argmax() / 48000
+    raise AssertionError("it is silent")
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_a_film_whose_sound_starts_late_keeps_the_delay(ending: str, tmp_path: Path) -> None:
+    film, sound = tmp_path / f"film.{ending}", tone(tmp_path / "a.wav", seconds=2, volume=5)
+    picture = clip(tmp_path / "v.mp4", frames=90)
+    ffmpeg("-i", picture, "-itsoffset", "0.479", "-i", sound, "-c:v", "copy", "-c:a", "aac", "-ac", "2", film)
+    output = output_of("media_processing", "normalize_loudness", {"media": str(film)}, tmp_path / "out")
+    assert first_sound(film) == pytest.approx(0.479, abs=0.03)
+    assert first_sound(output["media"]["path"]) == pytest.approx(first_sound(film), abs=0.01)
+
+
+def test_a_picture_that_mp4_cannot_hold_stays_as_it_is_in_matroska(tmp_path: Path) -> None:
+    film = tmp_path / "film.webm"
+    sound = noise(tmp_path / "n.wav", seconds=2)
+    ffmpeg("-i", clip(tmp_path / "v.mp4", frames=60), "-i", sound, "-c:v", "libvpx", "-c:a", "libopus", film)
+    output = output_of("media_processing", "normalize_loudness", {"media": str(film)}, tmp_path / "out")
+    assert output["media"]["media_type"] == "video/x-matroska"
+    with av.open(output["media"]["path"]) as container:
+        assert container.streams.video[0].codec_context.name == "vp8"
+    assert output["loudness"]["integrated_lufs"] == pytest.approx(-14, abs=0.5)
+
+
+def song_with_cover(folder: Path) -> Path:
+    from PIL import Image
+
+    Image.new("RGB", (64, 48), "red").save(folder / "cover.png")
+    sound = noise(folder / "n.wav", seconds=2)
+    ffmpeg(
+        "-i", sound, "-i", folder / "cover.png", "-map", "0", "-map", "1", "-c:v", "copy", "-disposition:v",
+        "attached_pic", folder / "song.mp3",
+    )  # fmt: skip
+    return folder / "song.mp3"
+
+
+def test_a_song_with_a_cover_is_sound(tmp_path: Path) -> None:
+    song = str(song_with_cover(tmp_path))
+    assert facts_of(song)["kind"] == "audio"
+    output = output_of("media_processing", "normalize_loudness", {"media": song}, tmp_path / "out")
+    assert output["media"]["media_type"] == "audio/mp4"
+    with av.open(output["media"]["path"]) as container:
+        assert not container.streams.video
+    image = output_of("media_processing", "thumbnail", {"media": song}, tmp_path / "out")["image"]
+    assert (image["width"], image["height"]) == (64, 48)
+
+
+@pytest.mark.parametrize("ending", ["ts", "mp4"])
+def test_thumbnails_of_a_film_whose_clock_does_not_start_at_zero(ending: str, tmp_path: Path) -> None:
+    from PIL import Image
+
+    film = tmp_path / f"film.{ending}"
+    grey = "color=s=64x64:r=30:d=2,format=gray,geq=lum='16+4*N'"
+    ffmpeg("-f", "lavfi", "-i", grey, "-pix_fmt", "yuv420p", "-output_ts_offset", "5", film)
+    for time_s in (0, 1, 1.9):
+        context = Context(output_dir=tmp_path, output_name="x")
+        image = thumbnail({"media": str(film), "time_s": time_s, "width": None}, context)["image"]
+        with Image.open(image["path"]) as picture:
+            expected = 16 + 4 * 30 * time_s
+            assert np.asarray(picture.convert("L")).mean() == pytest.approx(expected, abs=8)
+
+
+def test_errors_name_what_the_file_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.txt").write_text("hello")
+    with pytest.raises(WorkerError, match="cannot be read as audio, video or picture"):
+        facts_of(tmp_path / "x.txt")
+    with pytest.raises(WorkerError, match="is a folder"):
+        facts_of(tmp_path)
+    with pytest.raises(WorkerError) as caught:
+        facts_of(tmp_path / "nothing.mp4")
+    assert caught.value.code == "input_not_found"
+    sound = tone(tmp_path / "a.wav", seconds=0.1)
+
+    def forbidden(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(media.source, "open", forbidden, raising=False)  # root, who runs tests, may read everything
+    for judge in (facts_of, lambda path: list(pcm_blocks(path, sample_rate=48000, channels=1))):
+        with pytest.raises(WorkerError, match="Permission denied") as caught:
+            judge(sound)
+        assert caught.value.code == "input_unreadable"
+
+
+def test_an_ffmpeg_from_elsewhere_must_have_the_filters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "ffmpeg"
+    other.write_text("#!/bin/sh\necho ' T. volume A->A '\n")
+    other.chmod(0o755)
+    binary.cache_clear()
+    for path, said in ((other, "lacks the filters ass, loudnorm, alimiter"), (tmp_path / "none", "No FFmpeg")):
+        monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(path))
+        with pytest.raises(WorkerError, match=said) as caught:
+            binary()
+        assert caught.value.code == "engine_unavailable"
+    monkeypatch.delenv("IMAGEIO_FFMPEG_EXE")
+    assert "imageio_ffmpeg" in binary()

@@ -12,6 +12,7 @@ import pytest
 from support import FFMPEG, ROOT, STORY, clip, ffmpeg, seconds, storygen
 
 from media.loudness import measure
+from media.probe import facts
 from orchestrator import quality
 from orchestrator.profile import load
 
@@ -162,7 +163,7 @@ def test_the_check_names_the_one_thing_that_is_spoilt(fault: str, good: Path, tm
     ffmpeg("-i", good, *CODING, *changes, spoilt)
     done = storygen("check", spoilt, "--set", "film.width=270", "--set", "film.height=480")
     assert done.returncode == 73
-    faults = [line for line in done.stderr.splitlines() if line.startswith("  ")]
+    faults = [line for line in done.stderr.splitlines() if line.startswith("  ") and "--set" not in line]
     assert any(complaint in line for line in faults), done.stderr
     assert all(complaint in line for line in faults) or fault in {"pixels", "colour", "peak"}, done.stderr
 
@@ -178,17 +179,74 @@ def test_a_film_below_standard_fails_the_run_and_leaves_no_final_file(story: Pat
         "--set",
         "film.height=480",
         "--set",
-        "post.input.loudness=podcast",
+        "post.input.width=272",
     )
     assert done.returncode == 73
-    assert "LUFS; it must be" in done.stderr
+    assert "The picture is 272×480; it must be 270×480." in done.stderr
+    assert "Take away settings under post.input" in done.stderr
     assert not (tmp_path / "final.mp4").exists()
     assert json.loads((tmp_path / "manifest.json").read_text())["state"] == "failed"
 
 
-def test_every_rule_of_the_check_has_a_spoilt_film() -> None:
-    assert len(quality.RULES) <= len(SPOILT)
-    assert load("draft")["film"]["width"] == 1080
+def test_every_rule_of_the_check_has_a_spoilt_film(good: Path, tmp_path: Path) -> None:
+    profile = load("draft", ["film.width=270", "film.height=480"])
+    wanted = quality.promise(profile)
+    silent = set(quality.RULES)
+    for number, (changes, _) in enumerate(SPOILT.values()):
+        ffmpeg("-i", good, *CODING, *changes, spoilt := tmp_path / f"{number}.mp4")
+        found = facts(spoilt, loudness=True)
+        silent -= {rule for rule in silent if rule(found, wanted)}
+    assert {rule.__name__ for rule in silent} == set()
+    assert quality.faults(facts(good, loudness=True), profile) == []
+
+
+def test_the_check_holds_the_loudness_that_was_chosen(good: Path) -> None:
+    found = facts(good, loudness=True)
+    found["loudness"]["true_peak_dbtp"] = -5.0
+
+    def complaints(preset: str, lufs: float | None, peak: float = -5.0) -> list[str]:
+        measured = {"integrated_lufs": lufs, "true_peak_dbtp": peak}
+        chosen = load("draft", ["film.width=270", "film.height=480", f"post.input.loudness={preset}"])
+        return quality.faults({**found, "loudness": measured}, chosen)
+
+    for preset, lufs, peak in (("short_video", -14, -1), ("podcast", -16, -1.5), ("broadcast", -23, -2)):
+        assert complaints(preset, lufs + 0.4, peak) == []
+        assert len(complaints(preset, lufs + 0.6, peak + 0.1)) == 2
+        assert complaints(preset, None) == ["The sound is silent."]
+        assert complaints("null", lufs, 0) == []
+
+
+def test_the_check_needs_a_length_and_a_film(good: Path, tmp_path: Path) -> None:
+    profile = load("draft", ["film.width=270", "film.height=480"])
+    found = facts(good, loudness=True)
+    found["video"]["duration_s"] = None
+    assert quality.faults(found, profile) == []
+    assert quality.faults({**found, "duration_s": None}, profile) == ["The file does not say how long it is."]
+    ffmpeg("-i", good, "-frames:v", "1", picture := tmp_path / "x.png")
+    assert "no film but a picture" in quality.faults(facts(picture, loudness=True), profile)[0]
+    ffmpeg("-i", good, "-c", "copy", matroska := tmp_path / "x.mkv")
+    assert any("must be MP4" in fault for fault in quality.faults(facts(matroska, loudness=True), profile))
+
+
+def test_a_film_of_another_size_is_told_how_to_say_so(good: Path) -> None:
+    done = storygen("check", good)
+    assert done.returncode == 73
+    assert "--set film.width=" in done.stderr
+    assert "--set film.width=" in storygen("check", "--help").stdout
+    folder = storygen("check", good.parent)
+    assert (folder.returncode, "is a folder" in folder.stderr) == (66, True)
+
+
+def test_the_thumbnail_is_the_first_clip_without_captions(made: Path) -> None:
+    from PIL import Image, ImageChops, ImageStat
+
+    manifest = json.loads((made / "manifest.json").read_text(encoding="utf-8"))
+    first = manifest["shots"][0]
+    with Image.open(made / "thumbnail.jpg") as opened, av.open(str(made / first["clip"])) as clip:
+        thumbnail = opened.convert("RGB")
+        frames = [frame.to_image() for frame in clip.decode(video=0)]
+    difference = ImageStat.Stat(ImageChops.difference(thumbnail, frames[first["num_frames"] // 2])).mean
+    assert max(difference) < 3
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.md")), ids=lambda path: path.stem)

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from filelock import FileLock
-from support import PATIENCE_S, ROOT, SMALL, family_tree, still_alive, storygen
+from support import PATIENCE_S, ROOT, SMALL, family_tree, still_alive, storygen, tone
 
 
 def accepted(folder: Path) -> list[tuple[str, str]]:
@@ -64,6 +64,8 @@ def test_an_artifact_that_is_not_what_it_was_is_made_again(spoil: str, run_folde
     assert storygen("run", story, "--out", run_folder, *SMALL).returncode == 0
     assert accepted(run_folder) == [("keyframes", "shot-001")]
     assert picture.read_bytes() == whole
+    kept = run_folder / "edited" / "keyframes" / "shot-001" / picture.name
+    assert kept.exists() == (spoil != "missing")  # what somebody changed by hand is never lost
 
 
 def test_a_broken_result_file_is_no_result(run_folder: Path, story: Path) -> None:
@@ -199,3 +201,68 @@ def test_when_the_worker_dies_in_compose_the_run_says_so_and_the_next_completes(
     assert half_written(run_folder) == []
     assert storygen("run", story, "--out", run_folder, *SMALL).returncode == 0
     assert not list(run_folder.rglob("*.partial.*"))
+
+
+def test_a_folder_that_is_no_runs_is_never_touched(story: Path, tmp_path: Path) -> None:
+    own = tmp_path / "video" / "shot-001" / "raw.mov"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"mine")
+    (tmp_path / ".notes.partial.txt").write_text("mine too")
+    done = storygen("run", story, "--out", tmp_path, *SMALL)
+    assert (done.returncode, "is not a run's folder" in done.stderr) == (73, True)
+    assert own.read_bytes() == b"mine"
+    assert (tmp_path / ".notes.partial.txt").exists()
+
+
+def test_a_run_that_fails_leaves_no_film_of_another_story_under_its_name(
+    run_folder: Path, story: Path, tmp_path: Path
+) -> None:
+    before = (run_folder / "final.mp4").read_bytes()
+    changed = tmp_path / "changed.md"
+    changed.write_text(story.read_text(encoding="utf-8").replace("second", "third"), encoding="utf-8")
+    wrong = ("--set", "post.input.music=/no/such/music.mp3")
+    done = storygen("run", changed, "--out", run_folder, *SMALL, *wrong)
+    assert done.returncode == 66, done.stderr
+    assert not (run_folder / "final.mp4").exists()
+    assert not (run_folder / "captions.srt").exists()
+    assert (run_folder / "previous.mp4").read_bytes() == before
+    assert json.loads((run_folder / "manifest.json").read_text(encoding="utf-8"))["state"] == "failed"
+    assert storygen("run", changed, "--out", run_folder, *SMALL).returncode == 0
+    assert not (run_folder / "previous.mp4").exists()
+
+
+def test_a_file_named_in_the_profile_counts_by_its_content(run_folder: Path, story: Path, tmp_path: Path) -> None:
+    music = tone(tmp_path / "music.wav", seconds=1)
+    setting = ("--set", f"post.input.music={music}")
+    assert storygen("run", story, "--out", run_folder, *SMALL, *setting).returncode == 0
+    tone(music, seconds=1, volume=0.4)
+    assert storygen("run", story, "--out", run_folder, *SMALL, *setting).returncode == 0
+    assert ("post", "film") in accepted(run_folder)
+
+
+def test_a_remake_that_fails_keeps_what_there_was(run_folder: Path, story: Path) -> None:
+    assert storygen("run", story, "--out", run_folder, *SMALL, "--set", "post.input.crf=99").returncode == 65
+    assert storygen("run", story, "--out", run_folder, *SMALL).returncode == 0
+    assert accepted(run_folder) == []
+
+
+def test_an_edited_caption_file_at_the_top_is_not_the_items(run_folder: Path, story: Path) -> None:
+    (run_folder / "captions.srt").write_text("mine")
+    assert storygen("run", story, "--out", run_folder, *SMALL).returncode == 0
+    assert accepted(run_folder) == []
+
+
+def test_hidden_files_beside_the_users_pictures_do_not_count(run_folder: Path, story: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (600, 900), (200, 30, 30)).save(tmp_path / "1.png")
+    assert storygen("run", story, "--out", run_folder, *SMALL, "--pictures", tmp_path).returncode == 0
+    (tmp_path / ".DS_Store").write_bytes(b"x")
+    assert storygen("run", story, "--out", run_folder, *SMALL, "--pictures", tmp_path).returncode == 0
+    assert accepted(run_folder) == []
+
+
+def test_the_events_name_the_stage_and_the_workers_step(run_folder: Path) -> None:
+    events = [json.loads(line) for line in (run_folder / "events.ndjson").read_text().splitlines()]
+    encoding = [event for event in events if event["type"] == "progress" and event["stage"] == "post"]
+    assert {event["step"] for event in encoding if event["item"] == "film"} == {"encode"}

@@ -39,7 +39,7 @@ def captions(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa
 
         typeface, look = Typeface("".join(word for word, _, _ in words), language=input["language"]), _look(input)
     if words:
-        cues = _cues(words, input, typeface, look)
+        cues = _cues(words, input, typeface, look, context)
     else:
         context.warn("no_words", "There are no words: the caption files have no cues.")
     context.check()
@@ -97,7 +97,9 @@ def _look(wanted: dict[str, Any]) -> Any:
     )
 
 
-def _cues(words: list[tuple[str, int, int]], wanted: dict[str, Any], typeface: Any, look: Any) -> list[Cue]:
+def _cues(
+    words: list[tuple[str, int, int]], wanted: dict[str, Any], typeface: Any, look: Any, context: Context
+) -> list[Cue]:
     width = (look.width - 2 * look.side_margin - 2 * look.outline) / look.em if look else None
     limits = Limits(
         words_per_line=wanted["max_words_per_line"],
@@ -110,7 +112,7 @@ def _cues(words: list[tuple[str, int, int]], wanted: dict[str, Any], typeface: A
     measure = typeface.width if typeface else lambda text: 0.0
     last = None if wanted["duration_s"] is None else round(100 * wanted["duration_s"])
     try:
-        return build(units(words, limits, measure), limits, measure(" "), last)
+        return build(units(words, limits, measure), limits, measure(" "), last, context.check)
     except ValueError as error:
         message = f"font_size_px is {look.em:g} on a film {look.width} px wide: {error}."
         raise _invalid("/input/font_size_px", message, "Ask for a smaller size or smaller margins.") from error

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from media import ffmpeg as encoder
 from media.loudness import AUDIO_BITRATE, PRESETS, SAMPLE_RATE, Figures, measure, normalised
-from media.source import open_media, pcm_blocks, picture_frames
+from media.source import moving_picture, open_media, pcm_blocks, picture_frames, readable
 from runtime.context import Context
+from runtime.errors import WorkerError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +39,8 @@ def compose(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
     shots = [Shot(**shot) for shot in input["shots"]]
     total = sum(shot.num_frames for shot in shots)
     _warn_of_short_clips(shots, input["transition_frames"], fps, context)
+    if input["subtitles"] is not None and input["subtitles_mode"] == "carry":
+        _check_subtitles(input["subtitles"])
     sound, loudness = _soundtrack(input, total / fps, context)
     film = context.temporary("mp4")
     codec = _encoder(input["encoder"], context)
@@ -60,8 +63,7 @@ def blended(shots: Iterable[Shot], transition_frames: int, size: tuple[int, int,
     listed = list(shots)
     tail: Iterator[np.ndarray] | None = None
     fade = 0
-    for number, shot in enumerate(listed):
-        after = min(transition_frames, listed[number + 1].num_frames) if number + 1 < len(listed) else 0
+    for shot, after in zip(listed, _fades(listed, transition_frames), strict=True):
         frames = picture_frames(shot.clip, width=width, height=height, fps=fps, count=shot.num_frames + after)
         for position in range(shot.num_frames):
             frame = next(frames)
@@ -69,6 +71,11 @@ def blended(shots: Iterable[Shot], transition_frames: int, size: tuple[int, int,
                 frame = mixed(next(tail), frame, (position + 1) / (fade + 1))
             yield frame
         tail, fade = frames, after
+
+
+def _fades(shots: list[Shot], transition_frames: int) -> list[int]:
+    """Frames that each shot's clip runs on under the next shot."""
+    return [*(min(transition_frames, following.num_frames) for following in shots[1:]), 0]
 
 
 def mixed(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
@@ -81,10 +88,10 @@ def mixed(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
 
 
 def _warn_of_short_clips(shots: list[Shot], transition_frames: int, fps: int, context: Context) -> None:
-    for number, shot in enumerate(shots, 1):
-        wanted = shot.num_frames + (transition_frames if number < len(shots) else 0)
+    for number, (shot, fade) in enumerate(zip(shots, _fades(shots, transition_frames), strict=True), 1):
+        wanted = shot.num_frames + fade
         with open_media(shot.clip) as container:
-            stream = next(iter(container.streams.video), None)
+            stream = moving_picture(container)
             seconds = (
                 float(stream.duration * stream.time_base)
                 if stream is not None and stream.duration and stream.time_base
@@ -94,6 +101,25 @@ def _warn_of_short_clips(shots: list[Shot], transition_frames: int, fps: int, co
             context.warn(
                 "clip_short", f"Clip {number} lasts {seconds:.2f} s of {wanted / fps:.2f} s; its last frame is held."
             )
+
+
+def _check_subtitles(path: str) -> None:
+    """Read a subtitle file to its end as FFmpeg will. Raises WorkerError ``input_unreadable``."""
+    import av
+
+    file = readable(path)
+    try:
+        options = {"protocol_whitelist": "file", "format_whitelist": SUBTITLES}
+        with av.open(f"file:{file}", options=options) as container:
+            for packet in container.demux(container.streams.subtitles[0]):
+                packet.decode()
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise WorkerError(
+            "input_unreadable",
+            f"{file} cannot be read as subtitles: {getattr(error, 'strerror', None) or error}.",
+            hint="Give an .srt, .vtt or .ass file in UTF-8.",
+            pointer="/input/subtitles",
+        ) from error
 
 
 def _soundtrack(input: dict[str, Any], seconds: float, context: Context) -> tuple[Path, Figures]:  # noqa: A002

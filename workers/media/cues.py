@@ -11,13 +11,15 @@ import itertools
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 PAUSE_CS = 70
 """A silence longer than this always ends the cue."""
 JOIN_CS = 30
 """A cue whose successor comes sooner than this stays until then, or the screen would blink."""
+ROUNDING = 1e-9
+"""Running sums of widths, in ems, are off by less."""
 _PHRASE_CS = 25  # a breath: as good a place to break as a comma
 
 _SENTENCE = re.compile(r"[.!?…。！？؟।]+[\"'”’»)\]」』\s]*$")  # « Qui ? » has blanks, inside a word too
@@ -97,42 +99,71 @@ def units(words: Sequence[tuple[str, int, int]], limits: Limits, width: Callable
     Raises ValueError when a single character is wider than a line.
     """
     made: list[Unit] = []
+    joined = _joined([text for text, _, _ in words])
     for number, (text, given, end) in enumerate(words):
         start = max(given, made[-1].start + 1) if made else given
         pieces = _pieces(text, limits, width)
-        glued = bool(made and _UNSPACED.match(text[0]) and _UNSPACED.match(made[-1].text[-1]))
         span = max(end - start, len(pieces))
         marks = [start + span * k // len(pieces) for k in range(len(pieces) + 1)]
         for k, piece in enumerate(pieces):
-            made.append(Unit(piece, number, marks[k], marks[k + 1], width(piece), cells(piece), glued or k > 0))
+            glued = k > 0 or joined[number]
+            made.append(Unit(piece, number, marks[k], marks[k + 1], width(piece), cells(piece), glued))
     ends = [unit.start for unit in made[1:]] + [made[-1].end] if made else []
     return [replace(unit, end=max(unit.start + 1, min(unit.end, end))) for unit, end in zip(made, ends, strict=True)]
 
 
-def build(parts: Sequence[Unit], limits: Limits, blank: float, last_cs: int | None = None) -> list[Cue]:
-    """Divide the units into cues. ``blank`` is the width of a space in ems, ``last_cs`` the end of the film."""
-    count = len(parts)
-    best: list[tuple[float, int, _Lines]] = [(0.0, 0, ()), *[(math.inf, 0, ())] * count]
+def _joined(texts: Sequence[str]) -> list[bool]:
+    """Whether each word follows the one before without a blank: between two scripts that write none.
+
+    Their own punctuation says so too. Quotes, which all scripts share, belong to the letters nearest to them.
+    """
+
+    letters = [[char for char in text if not unicodedata.category(char).startswith("P")] for text in texts]
+    befores, afters = [""] * len(texts), [""] * len(texts)
+    for number in range(1, len(texts)):
+        befores[number] = letters[number - 1][-1] if letters[number - 1] else befores[number - 1]
+    for number in reversed(range(len(texts))):
+        following = afters[number + 1] if number + 1 < len(texts) else ""
+        afters[number] = letters[number][0] if letters[number] else following
+    nearest = (_unspaced(before or after, after or before) for before, after in zip(befores, afters, strict=True))
+    return [n > 0 and (close or _unspaced(texts[n - 1][-1], texts[n][0])) for n, close in enumerate(nearest)]
+
+
+def _unspaced(before: str, after: str) -> bool:
+    return bool(_UNSPACED.match(before) and _UNSPACED.match(after))
+
+
+def build(
+    parts: Sequence[Unit],
+    limits: Limits,
+    blank: float,
+    last_cs: int | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> list[Cue]:
+    """Divide the units into cues. ``blank`` is the width of a space in ems, ``last_cs`` the end of the film.
+
+    ``check`` is called again and again and may raise to end the work.
+    """
+    count, sizes = len(parts), _Sizes(parts, limits, blank)
+    best: list[tuple[float, int, tuple[int, ...]]] = [(0.0, 0, ()), *[(math.inf, 0, ())] * count]
     for first in range(count):
-        for stop in range(first + 1, count + 1):
-            lines = _break_lines(parts[first:stop], limits, blank)
-            if lines is None or (stop > first + 1 and not _together(parts, first, stop, limits)):
+        check()
+        for stop, ragged, starts in _layouts(parts, first, sizes, limits.lines):
+            if stop > first + 1 and not _together(parts, first, stop, limits):
                 break
             room = _room(parts, stop, last_cs)
-            cost = best[first][0] + lines[0] + _cue_cost(parts, first, stop, room, limits)
+            cost = best[first][0] + ragged + _cue_cost(parts, first, stop, room, limits)
             if cost < best[stop][0]:
-                best[stop] = (cost, first, lines[1])
+                best[stop] = (cost, first, starts)
     cues: list[Cue] = []
     stop = count
     while stop:
-        _, first, split = best[stop]
+        _, first, starts = best[stop]
+        lines = tuple(tuple(parts[a:b]) for a, b in itertools.pairwise((*starts, stop)))
         start, end = parts[first].start, _end(parts, first, stop, _room(parts, stop, last_cs), limits)
-        cues.append(Cue(start, end, split))
+        cues.append(Cue(start, end, lines))
         stop = first
     return cues[::-1]
-
-
-_Lines = tuple[tuple[Unit, ...], ...]
 
 
 def _together(parts: Sequence[Unit], first: int, stop: int, limits: Limits) -> bool:
@@ -191,34 +222,53 @@ def _ends_sentence(text: str) -> bool:
     return bool(_SENTENCE.search(text)) and not _ABBREVIATION.match(text)
 
 
-def _break_lines(parts: Sequence[Unit], limits: Limits, blank: float) -> tuple[float, _Lines] | None:
-    """The fewest lines that hold the units, broken at the best places; None where they do not fit."""
-    for breaks in range(min(limits.lines, len(parts))):
-        found: tuple[float, _Lines] | None = None
-        for cuts in itertools.combinations(range(1, len(parts)), breaks):
-            edges = (0, *cuts, len(parts))
-            lines = tuple(tuple(parts[a:b]) for a, b in itertools.pairwise(edges))
-            widths = [_measure(line, limits, blank) for line in lines]
-            if max(widths) > 1:
-                continue
-            cost = (max(widths) - min(widths)) ** 2
-            cost += sum(0.4 * _break_cost(parts[cut - 1], parts[cut]) for cut in cuts)
-            cost += sum(0.5 for line in lines if breaks and len(line) == 1 and line[0].cells <= 4)
-            if found is None or cost < found[0]:
-                found = (cost, lines)
-        if found:
-            return found
-    return None
+def _layouts(
+    parts: Sequence[Unit], first: int, sizes: _Sizes, most_lines: int
+) -> Iterator[tuple[int, float, tuple[int, ...]]]:
+    """(stop, cost, where each line starts) of the fewest lines that hold the units up to each stop, while any do.
+
+    For each number of lines the best way to each stop comes from the best ways to where its last line may start.
+    Lines of even length cost least: the sum of the squares is then the smallest.
+    """
+    rows: list[dict[int, tuple[float, float, tuple[int, ...]]]] = [{first: (0.0, 0.0, ())}]
+    rows += [{} for _ in range(most_lines)]
+    for stop in range(first + 1, len(parts) + 1):
+        for start in range(stop - 1, first - 1, -1):
+            full = sizes.fullness(start, stop)
+            if full > 1:
+                break
+            price = 2 * full**2 + (0.5 if stop == start + 1 and parts[start].cells <= 4 else 0.0)
+            price += 0.4 * _break_cost(parts[start - 1], parts[start]) if start > first else 0.0
+            for before, row in itertools.pairwise(rows):
+                if start in before:
+                    cost, filled, starts = before[start]
+                    if stop not in row or cost + price < row[stop][0]:
+                        row[stop] = (cost + price, filled + full, (*starts, start))
+        number = next((number for number, row in enumerate(rows) if number and stop in row), 0)
+        if not number:
+            return
+        cost, filled, starts = rows[number][stop]
+        yield stop, 0.0 if number == 1 else cost - 2 * filled**2 / number, starts
 
 
-def _measure(line: Sequence[Unit], limits: Limits, blank: float) -> float:
-    """How full the line is, by the tightest of its limits: at most 1 when it fits."""
-    blanks = sum(not unit.glued for unit in line[1:])
-    characters = sum(unit.cells for unit in line) + blanks
-    full = max((blanks + 1) / limits.words_per_line, characters / limits.chars_per_line)
-    if limits.width is None:
-        return full
-    return max(full, (sum(unit.width for unit in line) + blanks * blank) / limits.width)
+class _Sizes:
+    """How full any line would be, from running sums."""
+
+    def __init__(self, parts: Sequence[Unit], limits: Limits, blank: float) -> None:
+        self._limits, self._blank = limits, blank
+        self._blanks = [0, *itertools.accumulate(int(not unit.glued) for unit in parts)]
+        self._cells = [0, *itertools.accumulate(unit.cells for unit in parts)]
+        self._widths = [0.0, *itertools.accumulate(unit.width for unit in parts)]
+
+    def fullness(self, start: int, stop: int) -> float:
+        """Of the line of these units, by the tightest of its limits: at most 1 when it fits."""
+        limits = self._limits
+        blanks = self._blanks[stop] - self._blanks[start + 1]
+        characters = self._cells[stop] - self._cells[start] + blanks
+        full = max((blanks + 1) / limits.words_per_line, characters / limits.chars_per_line)
+        if limits.width is None:
+            return full
+        return max(full, (self._widths[stop] - self._widths[start] + blanks * self._blank - ROUNDING) / limits.width)
 
 
 def _pieces(text: str, limits: Limits, width: Callable[[str], float]) -> list[str]:

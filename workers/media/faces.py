@@ -28,6 +28,8 @@ _PLAIN = re.compile(r"sans|arial|helvetica|segoe ui$|verdana|tahoma|yahei|pingfa
 _FANCY = re.compile(r"mono|serif|condensed|narrow|display|symbol|math|script|hand|black|light|thin|ui\b", re.I)
 # Fonts of boxes for every character, and names that ASS cannot say.
 _USELESS = re.compile(r"^\.|last ?resort|adobe blank|[,\\{}()]", re.I)
+MOST_NAMED = 5
+"""A whole story in a script without a font would fill screens."""
 _CJK = {"Hani", "Hira", "Kana", "Hang", "Bopo"}
 
 
@@ -188,16 +190,18 @@ def not_found(chars: set[str], family: str | None = None) -> WorkerError:
     from fontTools.unicodedata import script
 
     named = [f"U+{ord(char):04X} {_shown(char)}{unicodedata.name(char, 'unnamed')}" for char in sorted(chars)]
-    listed = ", ".join(named[:8]) + (f" and {len(named) - 8} more" if len(named) > 8 else "")
+    more = [f"and {len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else []
+    named = named[:MOST_NAMED]
     scripts = {script(char) for char in chars}
     if scripts & _CJK or any("\u3000" <= char <= "\u303f" or "\uff00" <= char <= "\uffef" for char in chars):
-        hint = "Run: pip install noto-cjk-sans-otc"
+        hint = 'Run, in the folder of storygen: pip install -c requirements.lock -e ".[fonts]" (noto-cjk-sans-otc)'
     elif any(unicodedata.category(char) == "So" for char in chars):
         hint = "Install a font that has them as outlines (Debian: apt install fonts-symbola), or leave them out."
     else:
         hint = "Install a font that has them (Debian: apt install fonts-noto-core), or change the text."
     where = f"The font {family!r} has" if family else "No font on this machine has"
-    details = [{"pointer": "", "message": name} for name in named[:100]]
+    details = [{"pointer": "", "message": line} for line in named + more]
+    listed = ", ".join(named) + "".join(f" {rest}" for rest in more)
     return WorkerError("font_not_found", f"{where} no glyph for {listed}.", hint=hint, details=details)
 
 

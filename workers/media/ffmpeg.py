@@ -1,7 +1,8 @@
 """Running FFmpeg: find it, feed it, follow it, end with it.
 
 Every long FFmpeg of ours reads its data from its worker's pipe. So it ends with its worker, whatever ends the worker:
-an FFmpeg fed from files outlives a killed parent. Media files themselves are opened by PyAV, in ``media.source``.
+an FFmpeg fed from files outlives a killed parent, which is borne only where it copies streams and ends in seconds
+(``media.loudness``). Media files themselves are opened by PyAV, in ``media.source``.
 """
 
 from __future__ import annotations
@@ -19,29 +20,28 @@ from typing import IO, Any
 from runtime.context import Context
 from runtime.errors import WorkerError
 
-NEEDED_FILTERS = ("ass", "loudnorm", "sidechaincompress")
+NEEDED_FILTERS = ("ass", "loudnorm", "alimiter", "sidechaincompress")
 STDERR_LINES = 60
 ENCODERS = ("libx264", "h264_nvenc", "h264_qsv", "h264_amf", "h264_videotoolbox")
 
 
 @cache
 def binary() -> str:
-    """The packaged FFmpeg, or the system's if it has the filters we need.
+    """The packaged FFmpeg, or another one that imageio-ffmpeg finds, such as the system's, if it has our filters.
 
     Raises WorkerError ``engine_unavailable`` where there is neither.
     """
     import imageio_ffmpeg
 
-    with contextlib.suppress(RuntimeError):
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    import shutil
-
-    found = shutil.which("ffmpeg")
-    if found is None:
+    try:
+        found = str(imageio_ffmpeg.get_ffmpeg_exe())
+        if Path(found).is_relative_to(Path(imageio_ffmpeg.__file__).parent):
+            return found
+        listed = subprocess.run([found, "-hide_banner", "-filters"], capture_output=True, text=True, check=False).stdout
+    except (RuntimeError, OSError) as error:
         raise WorkerError(
-            "engine_unavailable", "No FFmpeg was found.", hint="pip install imageio-ffmpeg, or install ffmpeg."
-        )
-    listed = subprocess.run([found, "-hide_banner", "-filters"], capture_output=True, text=True, check=False).stdout
+            "engine_unavailable", f"No FFmpeg was found: {error}", hint="pip install imageio-ffmpeg, or install ffmpeg."
+        ) from error
     missing = [name for name in NEEDED_FILTERS if f" {name} " not in listed]
     if missing:
         raise WorkerError(
@@ -75,6 +75,7 @@ def run(
         env={**os.environ, **(environment or {})},
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     ) as process:
+        context.children.append(process)
         lines: deque[str] = deque(maxlen=STDERR_LINES)
         reader = threading.Thread(target=_collect, args=(process.stderr, lines), daemon=True)
         reader.start()

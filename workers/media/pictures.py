@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from media.source import readable
 from runtime.errors import WorkerError
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 PIXEL_LIMIT = 100_000_000  # 300 MB as RGB; every camera's pictures pass, image bombs do not
 SHARP_UPSCALE = 2.0  # beyond it a picture looks soft, and the caller is told
+
+
+class NotAPictureError(WorkerError):
+    """Nothing in the file says that it is a picture."""
 
 
 def open_picture(
@@ -104,10 +109,7 @@ def _opened(path: Path, pixel_limit: int) -> Iterator[Image]:
     """The picture with only its header read, its format and size known to be acceptable."""
     from PIL import Image as pillow
 
-    if not path.exists():
-        raise WorkerError("input_not_found", f"There is no file {path}.")
-    if not path.is_file():  # a folder, or a pipe that would never answer
-        raise WorkerError("input_unreadable", f"{path} is not a file.")
+    readable(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pillow.DecompressionBombWarning)  # our own limit is checked below
@@ -116,8 +118,8 @@ def _opened(path: Path, pixel_limit: int) -> Iterator[Image]:
         raise _too_large(path, str(error), pixel_limit) from error
     except MemoryError:
         raise
-    except Exception as error:  # UnidentifiedImageError, PermissionError, and what header parsers raise
-        raise WorkerError(
+    except Exception as error:  # UnidentifiedImageError, and what header parsers raise
+        raise NotAPictureError(
             "input_unreadable", f"{path} cannot be read as a picture.", hint=f"It must be one of {', '.join(FORMATS)}."
         ) from error
     with picture:

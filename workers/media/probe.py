@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from media.loudness import measure
-from media.source import open_media
+from media.source import BT709, UNSPECIFIED, is_cover, moving_picture, open_media, readable, unreadable
 from runtime.context import Context
 from runtime.errors import WorkerError
 
-BT709 = 1  # the same number in all three of H.273's tables: primaries, transfer, matrix
-UNSPECIFIED = 2
 MATRIX_NAMES = {4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}
 RANGE_NAMES = {1: "tv", 2: "pc"}
 
@@ -23,19 +21,18 @@ def probe(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A
 
 def facts(path: str | Path, *, loudness: bool = False) -> dict[str, Any]:
     """Container, streams and, when asked for, loudness. Raises ``input_not_found``, ``input_unreadable``."""
+    readable(path)
     try:
         container = open_media(path)
     except WorkerError as error:
-        if error.code != "input_unreadable":
-            raise
-        return _picture(path)
+        return _picture(path, error)
     with container:
-        video = next(iter(container.streams.video), None)
+        video = moving_picture(container) or next(iter(container.streams.video), None)
         audio = next(iter(container.streams.audio), None)
         if video is None and audio is None:
             raise WorkerError("input_unreadable", f"{path} carries neither video nor audio.")
         found: dict[str, Any] = {
-            "kind": "video" if video is not None and not _is_cover(video) else "audio",
+            "kind": "video" if video is not None and not is_cover(video) else "audio",
             "container": container.format.name,
             "duration_s": _seconds(container.duration, 1e-6),
             "faststart": _faststart(Path(path)) if "mp4" in container.format.name else None,
@@ -46,11 +43,6 @@ def facts(path: str | Path, *, loudness: bool = False) -> dict[str, Any]:
     if loudness and found["audio"]:
         found["loudness"] = measure(path)
     return found
-
-
-def _is_cover(stream: Any) -> bool:
-    """Whether a video stream is only the cover picture of a song."""
-    return bool(int(stream.disposition) & 0x400)  # AV_DISPOSITION_ATTACHED_PIC
 
 
 def _seconds(duration: int | None, unit: float) -> float | None:
@@ -104,10 +96,13 @@ def _faststart(path: Path) -> bool:
     return False
 
 
-def _picture(path: str | Path) -> dict[str, Any]:
-    from media.pictures import picture_facts
+def _picture(path: str | Path, refused: WorkerError) -> dict[str, Any]:
+    from media.pictures import NotAPictureError, picture_facts
 
-    codec, width, height = picture_facts(Path(path))
+    try:
+        codec, width, height = picture_facts(Path(path))
+    except NotAPictureError:
+        raise unreadable(path, refused.__cause__, "audio, video or picture") from refused
     video = dict.fromkeys(
         (
             "profile",

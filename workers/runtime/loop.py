@@ -35,6 +35,7 @@ class Loop:
         self._cancel_all = threading.Event()
         self._cancelled_at: float | None = None
         self._finishing = False
+        self._reading = False
         self._count = 0
         for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
             if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:
@@ -43,7 +44,9 @@ class Loop:
     def once(self, source: str, *, watch: bool) -> int:
         """One request from a file or, with ``-``, from the requests pipe up to its end."""
         try:
+            self._reading = True
             body = self._requests.read() if source == "-" else Path(source).read_bytes()
+            self._reading = False
             raw = validation.parse(body)
         except OSError as error:
             missing = WorkerError("input_not_found", f"Cannot read the request file {source}: {error.strerror}.")
@@ -77,16 +80,15 @@ class Loop:
             while (item := self._queue.get()) is not None:
                 self._answer(item)
         except Cancelled:
+            _end_the_group()
             return WorkerError("cancelled", "").exit_code
         self._session.unload()
+        _end_the_group()
         return WorkerError("cancelled", "").exit_code if self._cancel_all.is_set() else 0
 
     def _answer(self, item: dict[str, Any] | WorkerError) -> None:
         if isinstance(item, WorkerError):
             self._session.fail(item, None)
-            return
-        if item.get("type") == "load":
-            self._session.load(item, self._cancel_all, self._waiting())
             return
         if item.get("type") == "unload":
             self._session.unload()
@@ -95,11 +97,16 @@ class Loop:
         identity = item["id"]
         with self._lock:
             flag = self._flags[identity]
-        try:
-            self._session.run(item, flag)
-        finally:
+
+        def free() -> int:
             with self._lock:
-                del self._flags[identity]
+                self._flags.pop(identity, None)
+            return self._waiting()
+
+        if item.get("type") == "load":
+            self._session.load(item, flag, free)
+        else:
+            self._session.run(item, flag, free)
 
     def _read(self) -> None:
         """The reader's thread: control lines act at once, requests wait their turn."""
@@ -120,8 +127,10 @@ class Loop:
                 break
             except Exception as error:  # noqa: BLE001 - whatever a line leads to, the next one is read
                 self._refuse(classify(error))
-        if not self._finishing and self._flags:
-            self._cancel_everything()
+        if not self._finishing:
+            self._cancelled_at = self._cancelled_at or time.monotonic()  # from here on it leaves, whatever blocks it
+            if self._flags:  # what runs and what waits; idle, there is nothing to cancel
+                self._cancel_everything()
         self._queue.put(None)
 
     def _refuse(self, error: WorkerError) -> None:
@@ -132,11 +141,15 @@ class Loop:
             self._queue.put(error)
 
     def _take(self, message: dict[str, Any]) -> None:
-        if self._finishing:
+        if self._finishing and message.get("type") not in {"cancel", "ping"}:
             raise WorkerError("invalid_request", "This came after shutdown.", hint="Start another worker.")
         if "type" in message:
             self._control(message)
             return
+        self._enqueue(message)
+
+    def _enqueue(self, message: dict[str, Any]) -> None:
+        """Give a request, or a load, its turn; with an id, so that it can be cancelled."""
         identity = message.get("id")
         if identity is None:
             self._count += 1
@@ -162,6 +175,8 @@ class Loop:
         elif kind == "shutdown":
             self._finishing = True
             self._queue.put(None)
+        elif kind == "load":
+            self._enqueue(message)
         else:
             self._queue.put(message)
 
@@ -189,7 +204,8 @@ class Loop:
         for flag in list(self._flags.values()):
             flag.set()
         self._queue.put(None)
-        raise Cancelled
+        if self._session.running is not None or self._reading:
+            raise Cancelled  # elsewhere the end comes by itself, and a line that is being written is written whole
 
     def _watch(self) -> None:
         """Heartbeats; and the end of a request that C code keeps from noticing its deadline or cancellation."""
@@ -208,6 +224,7 @@ class Loop:
         last_word = threading.Thread(target=self._session.fail, args=(error, self._session.running), daemon=True)
         last_word.start()
         last_word.join(LAST_WORD_S)
+        _end_the_group()
         leave(error.exit_code)
 
 
@@ -219,6 +236,17 @@ def _lead_a_group(requests: BinaryIO) -> None:
     if hasattr(os, "setpgid") and not os.isatty(requests.fileno()) and os.getpgrp() != os.getpid():
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)
+
+
+def _end_the_group() -> None:
+    """Take along what a child of ours has started; a host that was killed cannot do it any more."""
+    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+        with contextlib.suppress(
+            ValueError
+        ):  # only the main thread can; another one leaves our handler, which is as good
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with contextlib.suppress(OSError):
+            os.killpg(0, signal.SIGTERM)
 
 
 def leave(code: int) -> NoReturn:

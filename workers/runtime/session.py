@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,20 +53,18 @@ class Session:
         """When the running request must have ended (time.monotonic), if it must."""
         self.running: str | None = None
 
-    def run(self, raw: dict[str, Any], cancelled: threading.Event) -> int:
-        """Do one request to its end: exactly one result or error line. Returns its exit code."""
+    def run(self, raw: dict[str, Any], cancelled: threading.Event, free: Callable[[], int] = int) -> int:
+        """Do one request to its end: exactly one result or error line. Returns its exit code.
+
+        ``free`` is called just before that line: who reads it may use the id again or close the input at once.
+        """
         identity: str | None = raw["id"] if isinstance(raw.get("id"), str) else None
         sequence, started = iter(range(1 << 62)), time.monotonic()
 
         def event(kind: str, fields: dict[str, Any]) -> None:
             if self._events and not self._too_soon(kind, fields):
-                head = {
-                    "type": kind,
-                    "v": 1,
-                    "id": identity,
-                    "seq": next(sequence),
-                    "t_s": round(time.monotonic() - started, 3),
-                }
+                seconds = round(time.monotonic() - started, 3)
+                head = {"type": kind, "v": 1, "id": identity, "seq": next(sequence), "t_s": seconds}
                 self.wire.send({**head, **fields})
 
         try:
@@ -76,9 +74,7 @@ class Session:
                 raw, self.family, output_dir=self._output_dir, timeout_s=self._timeout_s, serving=self._serving
             )
             identity = request.id
-            self.running = identity
-            timeout = request.options["timeout_s"]
-            self.deadline = time.monotonic() + timeout if timeout else None
+            self._begin(identity, request.options)
             event("accepted", {"engine": request.engine, "model": dict(request.model), "pid": os.getpid()})
             context = self._context = Context(
                 output_dir=request.output_dir,
@@ -89,12 +85,21 @@ class Session:
                 deadline=self.deadline,
                 emit=event,
             )
-            self.wire.send(self._result(request, context))
+            result = self._result(request, context)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the host gets exactly one line for it
+            self._end(free)
             return self.fail(error, identity)
-        finally:
-            self.running = self.deadline = self._context = None
+        self._end(free)
+        self.wire.send(result)
         return 0
+
+    def _begin(self, identity: str, options: Mapping[str, Any]) -> None:
+        timeout = options["timeout_s"] or self._timeout_s
+        self.running, self.deadline = identity, time.monotonic() + timeout if timeout else None
+
+    def _end(self, free: Callable[[], int]) -> None:
+        self.running = self.deadline = self._context = None
+        free()
 
     def abandon(self) -> None:
         """Called from another thread when the process must leave: end the request's children, remove its files."""
@@ -159,17 +164,31 @@ class Session:
             self._engine, self._loaded = engine, key
         return self._engine
 
-    def load(self, message: Mapping[str, Any], cancelled: threading.Event, waiting: int) -> None:
-        """The control line ``load``: have an engine ready before its first request. A pong answers, or an error."""
-        model = validation.filled(message["model"], validation.document("request")["properties"]["model"])
-        options = validation.filled(message["options"], validation.document("request")["properties"]["options"])
-        context = Context(output_dir=Path(), output_name="load", options=options, cancelled=cancelled)
+    def load(self, message: Mapping[str, Any], cancelled: threading.Event, free: Callable[[], int]) -> None:
+        """The control line ``load``: have an engine ready before its first request. A pong answers, or an error.
+
+        ``free`` gives up the id and says how many requests wait.
+        """
+        envelope = validation.document("request")["properties"]
+        model = validation.filled(message["model"], envelope["model"])
+        options = validation.filled(message["options"], envelope["options"])
         try:
+            rows = validation.violations(message["model"], envelope["model"], "/model")
+            validation.raise_for(rows + validation.violations(message["options"], envelope["options"], "/options"))
+            self._begin(message["id"], options)
+            context = self._context = Context(
+                output_dir=Path(), output_name="load", options=options, cancelled=cancelled, deadline=self.deadline
+            )
+            context.check()
             name = registry.choose(self.family.name, message["engine"], None, (), self.family.prefer)
             self._ready(name, model, options, context)
+            context.check()
         except BaseException as error:  # noqa: BLE001 - as for a request
+            self._end(free)
             self.fail(error, message["id"])
         else:
+            waiting = free()
+            self._end(int)
             self.pong(message["id"], waiting)
 
     def pong(self, identity: str | None, waiting: int) -> None:

@@ -74,6 +74,8 @@ def main(family: Family) -> NoReturn:
             )
         if flags.serve and flags.input is not None:
             raise WorkerError("usage", "--serve takes its requests from standard input, not from --input.")
+        if flags.watch_stdin and flags.input == "-":
+            raise WorkerError("usage", "--watch-stdin needs --input FILE: with - the input is the request itself.")
     except WorkerError as error:
         leave(
             Session(family, wire, output_dir=None, timeout_s=None, events=False, serving=False, debug=False).fail(
@@ -107,6 +109,7 @@ def description(family: Family) -> dict[str, Any]:
     return {
         "type": "description",
         "v": 1,
+        "id": None,
         "worker": family.name,
         "ops": {op: validation.document(f"{family.name}/{op}") for op in validation.operations(family.name)},
         "common": validation.document("common"),

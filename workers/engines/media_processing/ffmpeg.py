@@ -23,7 +23,7 @@ ROOMS = {
 class Engine:
     """Media processing on this machine."""
 
-    version = "1"
+    version = "2"
     requires = ("av", "imageio_ffmpeg", "ffmpeg", "numpy", "PIL")
     key_env: str | None = None
     remote = False
