@@ -14,6 +14,8 @@ import psutil
 import pytest
 from support import PATIENCE_S, ROOT, SCHEMAS, WORKERS, clip, family_tree, result_of, still_alive, tone, worker
 
+from runtime import validation
+
 TABLE = json.loads((SCHEMAS / "errors.json").read_text())
 HEAVY = {"torch", "numpy", "av", "PIL", "transformers", "diffusers", "espeakng_loader", "fontTools", "pysubs2"}
 
@@ -22,48 +24,71 @@ def request(op: str = "probe", **fields: Any) -> dict[str, Any]:
     return {"v": 1, "op": op, "input": {"media": "nothing.mp4"}, **fields}
 
 
-@pytest.mark.parametrize(
-    ("body", "code", "pointers"),
-    [
-        (b"", "invalid_request", []),
-        (b"{", "invalid_request", []),
-        (b"[]", "invalid_request", []),
-        (b'"text"', "invalid_request", []),
-        (b"\xff\xfe{}", "invalid_request", []),
-        (b'{"v":1,"op":"probe","input":{"media":NaN}}', "invalid_request", []),
-        ({}, "invalid_request", ["/input", "/op", "/v"]),
-        (request(v=2), "unsupported_version", ["/v"]),
-        (request(v="1"), "invalid_request", ["/v"]),
-        (request(op="prob"), "invalid_request", ["/op"]),
-        (request(op="../probe"), "invalid_request", ["/op"]),
-        (request(engine="../ffmpeg"), "invalid_request", ["/engine"]),
-        (request(engine="ffmpg"), "engine_unavailable", ["/engine"]),
-        (request(input={}), "invalid_request", ["/input/media"]),
-        (request(input={"media": ""}), "invalid_request", ["/input/media"]),
-        (request(input={"media": 7}), "invalid_request", ["/input/media"]),
-        (request(input={"media": "x", "loud": True}), "invalid_request", ["/input/loud"]),
-        (request(input=[]), "invalid_request", ["/input"]),
-        (request(), "input_not_found", ["/input/media"]),
-        (request(id="a b"), "invalid_request", ["/id"]),
-        (request(output_name="../x"), "invalid_request", ["/output_name"]),
-        (request(output_dir="/"), "invalid_request", ["/output_dir"]),
-        (request(output_dir="../.."), "invalid_request", ["/output_dir"]),
-        (request(options={"timeout_s": 0}), "invalid_request", ["/options/timeout_s"]),
-        (request(options={"devise": "cpu"}), "invalid_request", ["/options/devise"]),
-        (request(engine_options={"x": 1}), "invalid_request", ["/engine_options/x"]),
-        (request(op="compose", input={"shots": []}), "invalid_request", ["/input/shots"]),
-        (
-            request(op="compose", input={"shots": [{}]}),
-            "invalid_request",
-            ["/input/shots/0/clip", "/input/shots/0/num_frames"],
-        ),
-        (
-            request(op="compose", input={"shots": [{"clip": "x", "num_frames": 0}], "width": 1001, "crf": 60}),
-            "invalid_request",
-            ["/input/crf", "/input/shots/0/num_frames", "/input/width"],
-        ),
-    ],
-)
+WRONG: list[tuple[Any, str, list[str]]] = [
+    (b"", "invalid_request", []),
+    (b"{", "invalid_request", []),
+    (b"[]", "invalid_request", []),
+    (b'"text"', "invalid_request", []),
+    (b"\xff\xfe{}", "invalid_request", []),
+    (b'{"v":1,"op":"probe","input":{"media":NaN}}', "invalid_request", []),
+    ({}, "invalid_request", ["/input", "/op", "/v"]),
+    (request(v=2), "unsupported_version", ["/v"]),
+    (request(v="1"), "invalid_request", ["/v"]),
+    (request(op="prob"), "invalid_request", ["/op"]),
+    (request(op="../probe"), "invalid_request", ["/op"]),
+    (request(engine="../ffmpeg"), "invalid_request", ["/engine"]),
+    (request(engine="ffmpg"), "engine_unavailable", ["/engine"]),
+    (request(input={}), "invalid_request", ["/input/media"]),
+    (request(input={"media": ""}), "invalid_request", ["/input/media"]),
+    (request(input={"media": 7}), "invalid_request", ["/input/media"]),
+    (request(input={"media": "x", "loud": True}), "invalid_request", ["/input/loud"]),
+    (request(input=[]), "invalid_request", ["/input"]),
+    (request(), "input_not_found", ["/input/media"]),
+    (request(id="a b"), "invalid_request", ["/id"]),
+    (request(output_name="../x"), "invalid_request", ["/output_name"]),
+    (request(output_dir="/"), "invalid_request", ["/output_dir"]),
+    (request(output_dir="../.."), "invalid_request", ["/output_dir"]),
+    (request(options={"timeout_s": 0}), "invalid_request", ["/options/timeout_s"]),
+    (request(options={"devise": "cpu"}), "invalid_request", ["/options/devise"]),
+    (request(engine_options={"x": 1}), "invalid_request", ["/engine_options/x"]),
+    (request(op="compose", input={"shots": []}), "invalid_request", ["/input/shots"]),
+    (
+        request(op="compose", input={"shots": [{}]}),
+        "invalid_request",
+        ["/input/shots/0/clip", "/input/shots/0/num_frames"],
+    ),
+    (
+        request(op="compose", input={"shots": [{"clip": "x", "num_frames": 0}], "width": 1001, "crf": 60}),
+        "invalid_request",
+        ["/input/crf", "/input/shots/0/num_frames", "/input/width"],
+    ),
+    (request(op=""), "invalid_request", ["/op"]),
+    ({**request(), "op": 7}, "invalid_request", ["/op"]),
+    (request(id=""), "invalid_request", ["/id"]),
+    (request(model="sdxl"), "invalid_request", ["/model"]),
+    (request(model={"dtype": "float8"}), "invalid_request", ["/model/dtype"]),
+    (request(model={"id": "x"}), "unsupported_capability", ["/engine"]),
+    (request(options={"device": "gpu"}), "invalid_request", ["/options/device"]),
+    (request(options={"timeout_s": "10"}), "invalid_request", ["/options/timeout_s"]),
+    (request(output_name=""), "invalid_request", ["/output_name"]),
+    (request(output_dir=""), "invalid_request", ["/output_dir"]),
+    (request(base_url="http://127.0.0.1/v1"), "invalid_request", ["/base_url"]),
+    (request(engine_options={"base_url": "http://127.0.0.1/v1"}), "invalid_request", ["/engine_options/base_url"]),
+    (
+        request(op="thumbnail", input={"media": "x", "width": 3, "time_s": -1}),
+        "invalid_request",
+        ["/input/time_s", "/input/width"],
+    ),
+    (request(op="join_audio", input={"clips": [], "pad_s": 11}), "invalid_request", ["/input/clips", "/input/pad_s"]),
+    (
+        request(op="captions", input={"words": [{"word": "", "start_s": 0}]}),
+        "invalid_request",
+        ["/input/words/0/end_s", "/input/words/0/word"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "code", "pointers"), WRONG)
 def test_a_wrong_request_ends_by_the_table_and_names_every_fault(
     body: Any, code: str, pointers: list[str], tmp_path: Path
 ) -> None:
@@ -90,29 +115,34 @@ def test_a_misspelt_field_names_the_nearest_and_a_size_its_neighbours(tmp_path: 
     assert "use 1000 or 1002" in text
 
 
-def test_a_wrong_request_imports_nothing_heavy() -> None:
+def test_no_wrong_request_imports_anything_heavy() -> None:
+    """The whole table in one process, by the functions that every worker calls."""
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import json, sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
         "import runtime.worker\n"
+        "from runtime import validation\n"
         "from runtime.request import Family, prepare\n"
         "from runtime.errors import WorkerError\n"
-        "for family, op, input in [('media_processing', 'probe', {'media': 'nothing'}),\n"
-        "                          ('speech_synthesis', 'synthesize', {'text': ''}),\n"
-        "                          ('image_generation', 'generate', {}),\n"
-        "                          ('video_generation', 'animate', {'image': 'nothing'})]:\n"
+        "bodies = [bytes.fromhex(line) for line in sys.stdin.read().split()]\n"
+        "refused = 0\n"
+        "for body in bodies:\n"
         "    try:\n"
-        "        flags = dict(output_dir=None, timeout_s=None, serving=False)\n"
-        "        prepare({'v': 1, 'op': op, 'input': input}, Family(family), **flags)\n"
-        "        print('accepted', family)\n"
-        "    except WorkerError as error:\n"
-        "        pass\n"
-        "print(' '.join(sorted({name.split('.')[0] for name in sys.modules})))\n"
+        "        flags = dict(output_dir=Path('out'), timeout_s=None, serving=False)\n"
+        "        prepare(validation.parse(body), Family('media_processing'), **flags)\n"
+        "    except WorkerError:\n"
+        "        refused += 1\n"
+        "print(refused, *sorted({name.split('.')[0] for name in sys.modules}))\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(WORKERS)], capture_output=True, text=True, check=True)
-    assert not done.stdout.startswith("accepted")
-    assert set(done.stdout.split()) & HEAVY == set()
-    assert "jsonschema" in done.stdout
+    bodies = [body if isinstance(body, bytes) else json.dumps(body).encode() for body, _, _ in WRONG]
+    said = " ".join(body.hex() for body in bodies if body)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(WORKERS)], input=said, capture_output=True, text=True, check=True
+    )
+    refused, *modules = done.stdout.split()
+    assert int(refused) == len([body for body in bodies if body]) >= 40
+    assert set(modules) & HEAVY == set()
+    assert "jsonschema" in modules
 
 
 def test_the_result_is_the_only_line_and_pure_ascii(tmp_path: Path) -> None:
@@ -609,3 +639,28 @@ def test_after_shutdown_what_runs_can_still_be_cancelled(tmp_path: Path) -> None
         assert serving.hear("pong")["id"] == "p"
         assert serving.hear("error")["error"]["code"] == "cancelled"
         assert serving.process.wait(PATIENCE_S) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_does_not_lead_out_of_the_output_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "link").symlink_to(tmp_path)
+    body = request(output_dir=str(tmp_path / "out" / "link"))
+    said = result_of(worker("media_processing", body, "--output-dir", str(tmp_path / "out")))
+    assert said["error"]["pointer"] == "/output_dir"
+
+
+def test_every_line_of_a_worker_fits_its_schema(tmp_path: Path) -> None:
+    sound = str(tone(tmp_path / "a.wav", seconds=0.2))
+    kinds = set()
+    with Serving("media_processing") as serving:
+        serving.say(
+            request(op="join_audio", id="1", input={"clips": [sound]}, output_dir=str(tmp_path)), request(id="2")
+        )
+        serving.say({"type": "ping"}, {"type": "shutdown"})
+        for line in serving.stdout:
+            message = json.loads(line)
+            kinds.add(message["type"])
+            name = message["type"] if message["type"] in {"result", "error"} else "event"
+            assert validation.violations(message, validation.document(name)) == [], message
+    assert kinds == {"ready", "accepted", "progress", "artifact", "result", "error", "pong"}

@@ -102,6 +102,7 @@ def choose(family: str, wanted: str, op: str | None, needs: Iterable[str], prefe
         raise WorkerError(
             "unsupported_capability",
             f"No engine of {family} can do {op} with {', '.join(sorted(needs)) or 'these fields'}.",
+            pointer="/engine",
         )
     engine = engine_class(family, wanted)
     lacking = [op] if op is not None and op not in engine.ops else sorted(needs - engine.capabilities)
