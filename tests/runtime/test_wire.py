@@ -508,7 +508,7 @@ def test_a_worker_that_leaves_takes_the_children_of_its_children_along(tmp_path:
         serving.hear("result")
         group = os.getpgid(serving.process.pid)
         members = [one for one in psutil.process_iter() if one.pid != group and _group(one.pid) == group]
-        assert [one.name() for one in members] == ["sleep"]
+        assert len(members) == 1  # sh, about to become sleep, or sleep
         serving.stdin.close()
         assert serving.process.wait(PATIENCE_S) == 0
     assert still_alive(members) == []
