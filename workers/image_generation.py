@@ -14,7 +14,7 @@ def needs(op: str, input: Mapping[str, Any]) -> set[str]:  # noqa: A002 - the wi
     return {capability for capability, wanted in asked.items() if wanted}
 
 
-FAMILY = Family("image_generation", needs=needs)
+FAMILY = Family("image_generation", prefer=("storyboard",), needs=needs)
 
 if __name__ == "__main__":
     main(FAMILY)

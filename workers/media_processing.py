@@ -3,7 +3,7 @@
 from runtime.request import Family
 from runtime.worker import main
 
-FAMILY = Family("media_processing")
+FAMILY = Family("media_processing", prefer=("ffmpeg",))
 
 if __name__ == "__main__":
     main(FAMILY)

@@ -3,7 +3,7 @@
 from runtime.request import Family
 from runtime.worker import main
 
-FAMILY = Family("speech_synthesis")
+FAMILY = Family("speech_synthesis", prefer=("espeak",))
 
 if __name__ == "__main__":
     main(FAMILY)

@@ -3,7 +3,7 @@
 from runtime.request import Family
 from runtime.worker import main
 
-FAMILY = Family("video_generation")
+FAMILY = Family("video_generation", prefer=("ken_burns",))
 
 if __name__ == "__main__":
     main(FAMILY)

@@ -664,3 +664,14 @@ def test_every_line_of_a_worker_fits_its_schema(tmp_path: Path) -> None:
             name = message["type"] if message["type"] in {"result", "error"} else "event"
             assert validation.violations(message, validation.document(name)) == [], message
     assert kinds == {"ready", "accepted", "progress", "artifact", "result", "error", "pong"}
+
+
+def test_a_new_engine_does_not_become_the_default_by_its_name(tmp_path: Path) -> None:
+    copy = tmp_path / "checkout"
+    for part in ("workers", "schemas"):
+        shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+    engines = copy / "workers" / "engines" / "speech_synthesis"
+    (engines / "aaa.py").write_text("from engines.speech_synthesis.espeak import Engine\n")
+    command = [sys.executable, str(copy / "workers" / "speech_synthesis.py"), "--input", "-"]
+    body = b'{"v":1,"op":"list_voices","input":{}}'
+    assert result_of(subprocess.run(command, input=body, capture_output=True, check=True))["engine"] == "espeak"
