@@ -675,3 +675,25 @@ def test_a_new_engine_does_not_become_the_default_by_its_name(tmp_path: Path) ->
     command = [sys.executable, str(copy / "workers" / "speech_synthesis.py"), "--input", "-"]
     body = b'{"v":1,"op":"list_voices","input":{}}'
     assert result_of(subprocess.run(command, input=body, capture_output=True, check=True))["engine"] == "espeak"
+
+
+def test_a_long_silence_is_broken_by_a_heartbeat_only_while_a_request_runs() -> None:
+    import io
+
+    from runtime.request import Family
+    from runtime.session import HEARTBEAT_S, Session
+    from runtime.streams import Wire
+
+    pipe = io.BytesIO()
+    wire = Wire(pipe)
+    session = Session(
+        Family("media_processing"), wire, output_dir=None, timeout_s=None, events=True, serving=True, debug=False
+    )
+    wire.last_write -= HEARTBEAT_S + 1
+    session.heartbeat()
+    assert pipe.getvalue() == b""
+    session.running = "long"
+    session.heartbeat()
+    assert json.loads(pipe.getvalue()) == {"type": "heartbeat", "v": 1, "id": "long"}
+    session.heartbeat()  # it has just been broken
+    assert pipe.getvalue().count(b"\n") == 1
