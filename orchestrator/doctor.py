@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from orchestrator.errors import StorygenError, error_table
+from orchestrator.errors import StorygenError, error_table, without_secrets
 from orchestrator.worker import WORKERS, Patience, Worker, describe, script
 
 State = Literal["ok", "warning", "fault"]
@@ -43,8 +43,6 @@ NEEDED_SCRIPT = "Latin"
 LEAST_MEMORY, LEAST_DISK, FULL_DISK = 1.0e9, 2.0e9, 0.2e9
 """Bytes: a film of 1080×1920 takes some 0.6 GB of memory; a run of some minutes leaves up to 1 GB of files."""
 HUB_TOKEN = "HF_TOKEN"  # noqa: S105 - the variable's name
-SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
-SHORTEST_SECRET = 8
 AT_ONCE = 2
 """Processes at work at once: few, so that their times say something about this machine."""
 LISTING_S, REQUEST_S = 20.0, 60.0
@@ -86,7 +84,7 @@ def check() -> list[Finding]:
     known = {family: answer.said for family, answer in answers.items() if answer.said is not None}
     findings += [_engines(family, said) for family, said in known.items()]
     findings += _keys(known)
-    return [replace(finding, found=_without_secrets(finding.found)) for finding in findings]
+    return [replace(finding, found=without_secrets(finding.found)) for finding in findings]
 
 
 def lines(findings: list[Finding]) -> list[str]:
@@ -334,12 +332,12 @@ def _keys(known: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
 
 def _described(answer: _Answer) -> dict[str, Any]:
     if answer.said is None:
-        why_not = _without_secrets(_in_words(answer.error)) if answer.error else None
+        why_not = without_secrets(_in_words(answer.error)) if answer.error else None
         return {"why_not": why_not, "ops": {}, "engines": {}}
     kept = ("usable", "why_not", "version", "ops", "capabilities", "remote", "key_env", "models")
     engines = {
         name: {member: facts[member] for member in kept if member in facts}
-        | {"why_not": facts["why_not"] and _without_secrets(facts["why_not"])}
+        | {"why_not": facts["why_not"] and without_secrets(facts["why_not"])}
         for name, facts in answer.said["engines"].items()
     }
     ops = {op: document.get("title", "") for op, document in answer.said["ops"].items()}
@@ -362,11 +360,3 @@ def _in_words(error: StorygenError) -> str:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def _without_secrets(text: str) -> str:
-    """What a broken worker or engine wrote may hold a key: the variable's name stands in its place."""
-    for name, value in os.environ.items():
-        if SECRET_NAME.search(name) and len(value) >= SHORTEST_SECRET:
-            text = text.replace(value, f"<{name}>")
-    return text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,9 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[1]
 SCHEMAS = CHECKOUT / "schemas" / "v1"
 CRASH_EXIT_CODE = 70
+SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
+SHORTEST_SECRET = 8
+"""Shorter values are no keys, and hiding them would garble ordinary words."""
 
 
 @cache
@@ -19,12 +24,25 @@ def error_table() -> dict[str, dict[str, Any]]:
     return table
 
 
+def without_secrets(text: str) -> str:
+    """The text with the value of every environment variable that names a key or token replaced by its name.
+
+    A worker does the same with what it says; this is for what it could not: the traceback of one that crashed.
+    """
+    for name, value in os.environ.items():
+        if SECRET_NAME.search(name) and len(value) >= SHORTEST_SECRET:
+            text = text.replace(value, f"<{name}>")
+    return text
+
+
 class StorygenError(Exception):
     """An end that the user can act on: what happened, and ``hint``, what to do."""
 
     def __init__(self, code: str, message: str, hint: str | None = None, details: list[str] | None = None) -> None:
+        message = without_secrets(message)
         super().__init__(message)
-        self.code, self.message, self.hint, self.details = code, message, hint, details or []
+        self.code, self.message, self.hint = code, message, hint
+        self.details = [without_secrets(detail) for detail in details or []]
 
     @property
     def exit_code(self) -> int:

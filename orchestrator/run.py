@@ -184,7 +184,6 @@ class Run:
         reused = stored is not None
         if stored is None:
             self._set_results_aside()
-            self._keep_edits(folder, stage, name)
             fresh = folder.with_name(f".{name}{PARTIAL}{os.getpid()}")
             fresh.mkdir(parents=True)
             fresh = fresh.resolve()
@@ -198,6 +197,7 @@ class Run:
                 "seconds": round(time.monotonic() - started, 3),
             }
             write_json(fresh / RESULT, stored)
+            self._keep_edits(folder, stage, name)
             _remove(folder)  # only now: a remake that fails costs nothing
             os.replace(fresh, folder)
         output = _absolute(stored["output"], folder)

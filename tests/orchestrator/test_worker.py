@@ -381,3 +381,12 @@ def test_a_host_killed_at_any_moment_leaves_nothing_running(tmp_path: Path) -> N
     assert [left for _, left in killed] == [[]] * 20
     assert sum(len(working) >= 3 for working, _ in killed) >= 15, "worker, shell and FFmpeg were to be at work"
     assert not list((tmp_path / "out").glob("*.mp4"))
+
+
+def test_a_crashed_workers_last_words_show_no_secret(monkeypatch):
+    secret = "sk-very-secret-0123456789"
+    monkeypatch.setenv("OPENAI_API_KEY", secret)
+    program = "import os, sys; sys.stderr.write('401 for ' + os.environ['OPENAI_API_KEY']); sys.exit(3)"
+    with Worker("dying", command=[sys.executable, "-c", program]) as worker, pytest.raises(StorygenError) as caught:
+        worker.request({"v": 1, "op": "x", "input": {}})
+    assert caught.value.details == ["401 for <OPENAI_API_KEY>"]
