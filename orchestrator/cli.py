@@ -21,11 +21,19 @@ EXAMPLES = """
 examples:
   storygen run examples/crow.md                        a film in runs/crow/final.mp4
   storygen run my.md --pictures photos --out runs/my   with your own pictures
-  storygen run my.md --set film.width=1920 --set film.height=1080
+  storygen run my.md --format 16:9 --music song.mp3 --captions soft
   storygen call media_processing probe --input request.json
   storygen check film.mp4
   storygen doctor                                      is everything there, and if not what to do
 """
+FORMATS = {"9:16": (1080, 1920), "16:9": (1920, 1080), "1:1": (1080, 1080)}
+"""Shape of the film -> its width and height in pixels."""
+CAPTIONS = {
+    "burn": "post.input.subtitles_mode=burn",
+    "soft": "post.input.subtitles_mode=carry",
+    "off": "post.input.subtitles=null",
+}
+"""Where captions go -> the setting that says so to ``compose``."""
 RERUN = "Run it again with STORYGEN_DEBUG=1 in the environment to see where, and report that."
 
 
@@ -49,12 +57,24 @@ def cli() -> None:
     type=click.Path(path_type=Path),
     help="Folder with your own pictures, one a shot in order of their names.",
 )
+@click.option("--music", type=click.Path(path_type=Path), help="File whose sound plays quietly under the narration.")
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(list(FORMATS)),
+    help="Shape of the film: 1080×1920 (the draft's own), 1920×1080 or 1080×1080.",
+)
+@click.option(
+    "--captions",
+    type=click.Choice(list(CAPTIONS)),
+    help="burn draws them into the picture (the default), soft adds a track that players can switch on.",
+)
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="STAGE.KEY=VALUE",
-    help="Change one value of the profile; may be repeated.",
+    help="Change one value of the profile, also one that --format or --captions set; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Progress and result as JSON lines on stdout.")
 def run(
@@ -63,6 +83,9 @@ def run(
     profile: str,
     out: Path | None,
     pictures: Path | None,
+    music: Path | None,
+    shape: str | None,
+    captions: str | None,
     settings: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -81,11 +104,17 @@ def run(
         raise StorygenError(
             "usage", f"Both a story, {story}, and an idea were given.", "Give one: the story's file, or --idea."
         )
-    chosen = profiles.load(profile, settings)
+    implied = [
+        f"film.{side}={size}" for side, size in zip(("width", "height"), FORMATS.get(shape or "", ()), strict=False)
+    ]
+    implied += [CAPTIONS[captions]] if captions else []
+    chosen = profiles.load(profile, [*implied, *settings])
     if story is None:
         raise _no_story(idea, profile, chosen)
     if pictures is not None:
         chosen["keyframes"]["engine_options"]["pictures"] = str(_folder(pictures))
+    if music is not None:
+        chosen["post"]["input"]["music"] = str(_music(music))
     folder = out or _default_folder(story)
     report = report_for(as_json=as_json)
     try:
@@ -234,6 +263,27 @@ def _folder(pictures: Path) -> Path:
             "--pictures takes the folder that holds your pictures.",
         )
     return pictures.resolve()
+
+
+def _music(file: Path) -> Path:
+    """The absolute path of a file with sound. Raises StorygenError ``input_not_found`` or ``input_unreadable``."""
+    from orchestrator.pool import Pool
+
+    hint = "--music takes a file with sound, such as mp3, m4a, ogg, flac, wav or mp4."
+    if not file.is_file():
+        message = f"{file} is a folder." if file.is_dir() else f"There is no file {file}."
+        raise StorygenError("input_not_found", message, hint)
+    request = {"v": 1, "op": "probe", "input": {"media": str(file.absolute())}}
+    try:
+        with Pool() as pool:
+            facts = pool.request("media_processing", request)["output"]
+    except StorygenError as error:
+        if error.code == "input_unreadable":
+            raise StorygenError(error.code, f"{file} is no music: it cannot be read as media.", hint) from error
+        raise
+    if facts["audio"] is None:
+        raise StorygenError("input_unreadable", f"{file} carries no sound.", hint)
+    return file.absolute()
 
 
 def _summary(manifest: dict[str, Any], folder: Path) -> str:

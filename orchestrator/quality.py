@@ -8,6 +8,8 @@ from typing import Any
 from orchestrator.errors import StorygenError
 
 MAX_AV_DIFFERENCE_S = 0.033
+MAX_LENGTH_DIFFERENCE_S = 0.001
+"""Frames are counted, so only what a file's clock rounds is left."""
 LOUDNESS_TOLERANCE_LU = 0.5
 LOUDNESS = {"short_video": (-14.0, -1.0), "podcast": (-16.0, -1.5), "broadcast": (-23.0, -2.0)}
 """Preset of ``compose`` -> (LUFS, highest dBTP)."""
@@ -33,16 +35,17 @@ def promise(profile: Mapping[str, Any]) -> Promise:
     return {**profile["film"], "lufs": lufs, "peak_dbtp": peak}
 
 
-def faults(facts: Facts, profile: Mapping[str, Any]) -> list[str]:
+def faults(facts: Facts, profile: Mapping[str, Any], duration_s: float | None = None) -> list[str]:
     """Everything about the film that breaks a promise, one sentence each; empty when it is good.
 
-    ``facts`` is the output of ``probe`` with loudness, ``profile`` what the film was made by.
+    ``facts`` is the output of ``probe`` with loudness, ``profile`` what the film was made by, ``duration_s`` how long
+    it must be, or None where nobody knows.
     """
     if facts["kind"] != "video" or facts["video"] is None:
         return [f"The file is no film but {'a picture' if facts['kind'] == 'picture' else 'sound alone'}."]
     if facts["audio"] is None:
         return ["The file has no sound."]
-    wanted = promise(profile)
+    wanted = {**promise(profile), "duration_s": duration_s}
     return [fault for rule in RULES for fault in rule(facts, wanted)]
 
 
@@ -88,11 +91,13 @@ def _lengths(facts: Facts, wanted: Promise) -> list[str]:
     lengths = {name: facts[name]["duration_s"] or facts["duration_s"] for name in ("video", "audio")}
     if None in lengths.values():
         return ["The file does not say how long it is."]
-    if abs(lengths["video"] - lengths["audio"]) <= MAX_AV_DIFFERENCE_S:
-        return []
-    return [
-        f"The picture lasts {lengths['video']:.3f} s, the sound {lengths['audio']:.3f} s; they must end within 33 ms."
-    ]
+    found, right = [], wanted.get("duration_s")
+    if right is not None and abs(lengths["video"] - right) > MAX_LENGTH_DIFFERENCE_S:
+        found += [f"The picture lasts {lengths['video']:.3f} s; its shots and the end hold make {right:.3f} s."]
+    if abs(lengths["video"] - lengths["audio"]) > MAX_AV_DIFFERENCE_S:
+        both = f"The picture lasts {lengths['video']:.3f} s, the sound {lengths['audio']:.3f} s"
+        found += [f"{both}; they must end within 33 ms."]
+    return found
 
 
 def _loudness(facts: Facts, wanted: Promise) -> list[str]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from orchestrator.making import Making, item_name
 
 CAMERA_ROOM = 1.2
 """Pictures are this much larger than the film, so that a camera move never has to enlarge them."""
 MAX_SIDE = 4096
+
+SETTING_LENGTH = 10_000  # characters
 
 
 def make(making: Making) -> None:
@@ -22,6 +26,8 @@ def make(making: Making) -> None:
         # The seed follows the words: a shot that moves to another place in the story keeps its picture.
         seed = (making.profile["film"]["seed"] + zlib.crc32(shot["prompt"].encode())) % 2**32
         own = {"pictures": Path(pictures).absolute(), "first_picture": shot["number"] - 1} if pictures else {}
+        if settings["engine"] == "storyboard" and not pictures:
+            own = {**story_options(making.source), **settings["engine_options"]}
         item = making.run.work(
             "keyframes",
             item_name("shot", shot["number"]),
@@ -32,3 +38,11 @@ def make(making: Making) -> None:
             engine_options=own,
         )
         making.keyframes.append(Path(item.output["images"][0]["path"]))
+
+
+def story_options(source: Mapping[str, Any]) -> dict[str, str]:
+    """What a shot's own words leave open: the story's language if it says one, and where it opens."""
+    options = {"setting": "\n".join([source["title"], *source["paragraphs"][:1]]).strip()[:SETTING_LENGTH]}
+    if source["language_given"]:
+        options["language"] = source["language"]
+    return options

@@ -1,4 +1,4 @@
-"""Stage 6: shots. Rules group the sentences; every cut lies between two captions."""
+"""Stage 6: shots. Rules group the sentences; every cut lies between two captions, best between two paragraphs."""
 
 from __future__ import annotations
 
@@ -9,22 +9,28 @@ from itertools import pairwise
 from typing import Any
 
 from orchestrator.making import Making
+from orchestrator.motion import motions
 
-VERSION = "2"
+VERSION = "3"
 MIN_SHOT_S, IDEAL_SHOT_S, MAX_SHOT_S = 2.0, 5.0, 10.0
-INSIDE_SENTENCE_COST = 9.0
-"""A cut after a comma costs as much as a shot that is three seconds off the ideal."""
+BETWEEN_PARAGRAPHS_COST = -5.0
+"""A shot that goes on into the next paragraph is as bad as one that is 2.2 seconds off the ideal."""
+BETWEEN_SENTENCES_COST = 2.0
+INSIDE_SENTENCE_COST = 12.0
+"""A cut after a comma costs as much as a shot that is 3.5 seconds off the ideal."""
+INSIDE_SPEECH_COST = 5.0
+"""On top of it: who speaks stays in the picture if there is another place to cut."""
 INSIDE_PHRASE_COST = 30.0
 """A cut within a phrase costs more than the longest shot allowed."""
 OUT_OF_BOUNDS_COST = 10_000.0
 PHRASE_END = re.compile(r"[,;:،；：，、…–—-][\"'”’»)\]」』\s]*$")
+SENTENCE_END = re.compile(r"[.!?…。！？؟।]$")
+"""In a speech, which is one line however many sentences it has."""
 UNSPACED = re.compile(
     "[\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
 )
 """Chinese and Japanese characters: no blank is written between two of them."""
-MOTIONS = ("zoom_in", "pan_right", "zoom_out", "pan_left", "zoom_in", "pan_up", "zoom_out", "pan_down")
-"""Taken in turn, so that no two neighbours move alike."""
-STRENGTH = 0.6
+QUOTATION_MARKS = re.compile('["«»„“”‟「」]')
 
 Cue = Mapping[str, Any]
 
@@ -36,20 +42,31 @@ def make(making: Making) -> None:
         "words": making.words,
         "duration_s": making.duration_s,
         "fps": making.size["fps"],
+        "paragraphs": [line["paragraph"] for line in making.lines],
+        "language": making.source["language"],
     }
     item = making.run.rule("scenes", "shots", VERSION, inputs, lambda: {"shots": shots(**inputs)})
     making.shots = item.document()["shots"]
 
 
-def shots(cues: Sequence[Cue], words: Sequence[Mapping[str, Any]], duration_s: float, fps: int) -> list[dict[str, Any]]:
+def shots(
+    cues: Sequence[Cue],
+    words: Sequence[Mapping[str, Any]],
+    duration_s: float,
+    fps: int,
+    paragraphs: Sequence[int],
+    language: str,
+) -> list[dict[str, Any]]:
     """The shots of a film; their frames add up to the narration's length, rounded up to a whole frame.
 
-    A cue names its words as ``words: [first, last + 1]``. Every shot has 2 to 10 s where the cues allow it.
+    A cue names its words as ``words: [first, last + 1]``, a word its line, ``paragraphs`` the paragraph of each line.
+    Every shot has 2 to 10 s where the cues allow it.
     """
     ends = [(before["end_s"] + after["start_s"]) / 2 for before, after in pairwise(cues)] + [duration_s]
-    costs = [_cut_cost(cue, words) for cue in cues]
+    costs = cut_costs(cues, words, paragraphs)
     total = math.ceil(round(duration_s * fps, 6))
-    found, begin, first = [], 0, 0
+    found: list[dict[str, Any]] = []
+    begin = first = 0
     for number, last in enumerate(cuts(ends, costs), 1):
         end = total if last == len(cues) - 1 else round(ends[last] * fps)
         spoken = words[cues[first]["words"][0] : cues[last]["words"][1]]
@@ -62,11 +79,11 @@ def shots(cues: Sequence[Cue], words: Sequence[Mapping[str, Any]], duration_s: f
                 "num_frames": end - begin,
                 "text": text,
                 "prompt": text,
-                "motion": {"kind": MOTIONS[(number - 1) % len(MOTIONS)], "strength": STRENGTH},
             }
         )
         begin, first = end, last + 1
-    return found
+    moves = motions([shot["text"] for shot in found], [shot["num_frames"] / fps for shot in found], language)
+    return [{**shot, "motion": motion} for shot, motion in zip(found, moves, strict=True)]
 
 
 def joined(words: Sequence[str]) -> str:
@@ -86,12 +103,32 @@ def _unspaced(word: str) -> bool:
     return bool(UNSPACED.match(next((character for character in word if character.isalnum()), "")))
 
 
-def _cut_cost(cue: Cue, words: Sequence[Mapping[str, Any]]) -> float:
-    """What a cut behind the cue costs: nothing at the end of a sentence, more within a phrase than after one."""
-    after = cue["words"][1]
-    if after >= len(words) or words[after]["line"] != words[after - 1]["line"]:
-        return 0.0
-    return INSIDE_SENTENCE_COST if PHRASE_END.search(words[after - 1]["word"]) else INSIDE_PHRASE_COST
+def cut_costs(cues: Sequence[Cue], words: Sequence[Mapping[str, Any]], paragraphs: Sequence[int]) -> list[float]:
+    """What a cut behind each cue costs: the more, the closer what it parts belongs together."""
+    costs = []
+    speaking, read = False, 0
+    for cue in cues:
+        after = cue["words"][1]
+        for word in words[read:after]:
+            if read and paragraphs[word["line"]] != paragraphs[words[read - 1]["line"]]:
+                speaking = False  # a speech of several paragraphs opens each one anew, and closes but the last
+            speaking ^= len(QUOTATION_MARKS.findall(word["word"])) % 2 == 1
+            read += 1
+        costs.append(_cut_cost(words[after - 1], words[after], paragraphs, speaking) if after < len(words) else 0.0)
+    return costs
+
+
+def _cut_cost(before: Mapping[str, Any], after: Mapping[str, Any], paragraphs: Sequence[int], speaking: bool) -> float:
+    """What a cut between two words costs; ``speaking`` is whether it lies in a quotation."""
+    if paragraphs[before["line"]] != paragraphs[after["line"]]:
+        return BETWEEN_PARAGRAPHS_COST
+    first = next((character for character in after["word"] if character.isalnum()), "")
+    stops = before["line"] != after["line"] or (speaking and SENTENCE_END.search(before["word"]))
+    if stops and not first.islower():
+        return BETWEEN_SENTENCES_COST + INSIDE_SPEECH_COST * speaking
+    phrase_ends = stops or PHRASE_END.search(before["word"])  # "Come!" she said: a stop, but the sentence goes on
+    cost = INSIDE_SENTENCE_COST if phrase_ends else INSIDE_PHRASE_COST
+    return cost + INSIDE_SPEECH_COST * (speaking or bool(QUOTATION_MARKS.match(after["word"])))
 
 
 def cuts(ends: Sequence[float], costs: Sequence[float]) -> list[int]:

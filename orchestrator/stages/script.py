@@ -8,10 +8,23 @@ from typing import Any
 
 from orchestrator.making import Making
 
-VERSION = "2"
+VERSION = "3"
 MAX_LINE = 2000
 """Characters of one voice request; only a text without full stops has longer sentences."""
 PHRASE_END = re.compile(r"[,;:،；：，、–—][\"'”’»)\]」』]*\s*")
+ABBREVIATIONS = {
+    "ar": "د أ",
+    "cs": "mudr judr mgr bc doc",
+    "de": "hr fr dipl",
+    "en": "approx fig capt lt",
+    "fr": "m mm mme mmes mlle mlles dr pr me st ste",
+    "pl": "dr ok np tj tzn im św ul prof",
+}
+"""Those that a name or a number follows, so that their full stop ends no sentence, and that sentencex does not know."""
+OPENING = "\"'“‘„«»([¿¡—–-…\u00a0\u202f "
+LEFT_BEHIND = re.compile(r"[」』）]+\s*")
+SAYS_WHO = re.compile(r"[^，。！？、：；“「『\s]{0,6}[说說问問道喊叫答][着著道]?[，。、]|と(?!こ)")
+"""What follows a quotation and says whose it was: 青蛙说，… or とカラスは…"""
 
 
 def make(making: Making) -> None:
@@ -23,22 +36,60 @@ def make(making: Making) -> None:
 
 
 def lines(paragraphs: Sequence[str], language: str) -> list[dict[str, Any]]:
-    """{text, paragraph} for every sentence; what has neither letter nor digit joins the sentence before it.
+    """{text, paragraph} for every sentence.
 
     A sentence too long to be spoken at once is cut after a comma, else at a blank.
     """
+    primary = language.split("-")[0].lower()
+    return [
+        {"text": piece, "paragraph": number}
+        for number, paragraph in enumerate(paragraphs)
+        for sentence in sentences(paragraph, primary)
+        for piece in _pieces(sentence)
+    ]
+
+
+def sentences(paragraph: str, language: str) -> list[str]:
+    """The sentences of a paragraph; ``language`` is a primary tag. What has neither letter nor digit joins a neighbour.
+
+    sentencex cuts; its cut is undone where the sentence plainly goes on: "28. října", "M. Dupont", "— Why? — she said".
+
+    >>> sentences("„Kdo je tam?“ Dne 28. října přišel M. Malý.", "cs")
+    ['„Kdo je tam?“', 'Dne 28. října přišel M. Malý.']
+    """
     import sentencex
 
-    found: list[dict[str, Any]] = []
-    for number, paragraph in enumerate(paragraphs):
-        for sentence in sentencex.segment(language.split("-")[0].lower(), paragraph):
-            text = sentence.strip()
-            spoken = any(character.isalnum() for character in text)
-            if spoken:
-                found.append({"text": text, "paragraph": number})
-            elif text and found and found[-1]["paragraph"] == number:
-                found[-1]["text"] += f" {text}"
-    return [{**line, "text": piece} for line in found for piece in _pieces(line["text"])]
+    has_capitals = paragraph != paragraph.lower()
+    whole = [""]
+    for piece in sentencex.segment(language, paragraph):
+        found = LEFT_BEHIND.match(piece)
+        closing = found[0] if found else ""
+        whole[-1] += closing
+        following = piece.removeprefix(closing)
+        over = (
+            _is_spoken(whole[-1]) and _is_spoken(following) and _is_over(whole[-1], following, language, has_capitals)
+        )
+        if over or len(whole[-1]) > MAX_LINE:
+            whole.append(following)
+        else:
+            whole[-1] += following
+    return [text.strip() for text in whole if _is_spoken(text)]
+
+
+def _is_spoken(text: str) -> bool:
+    return any(map(str.isalnum, text))
+
+
+def _is_over(sentence: str, following: str, language: str, has_capitals: bool) -> bool:
+    """Whether a sentence ends here; ``has_capitals`` if the writer begins sentences with them."""
+    if (has_capitals and following.lstrip(OPENING)[:1].islower()) or re.match(r"-\w", following):
+        return False
+    last = sentence.split()[-1].lstrip(OPENING)
+    if last.endswith(".") and last[:-1].lower() in ABBREVIATIONS.get(language, "").split():
+        return False
+    if re.fullmatch(r"\W*\d+\.\s*", sentence):  # the number of an item, or a date's
+        return False
+    return not (sentence.rstrip()[-1] in "”」』" and SAYS_WHO.match(following))
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -19,6 +19,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engines.speech_synthesis import _espeak_library
+from engines.speech_synthesis._reading import reading
+from engines.speech_synthesis._scripts import unread
 from engines.speech_synthesis._word_times import Anchor, Word, split_words, timed
 from engines.speech_synthesis.espeak import Engine
 from runtime import validation
@@ -98,8 +100,11 @@ def test_every_character_is_in_one_word_and_times_rise(text: str, language: str,
         try:
             output = request("synthesize", Path(folder), text=text, language=language, speed=speed)
         except WorkerError as error:
-            assert error.code == "invalid_request"  # noqa: PT017 - most texts do sound
-            assert not any(map(str.isalnum, text))
+            if error.code == "unsupported_capability":
+                assert 2 * len(unread(text, "cmn" if language == "zh" else language)) > sum(map(str.isalpha, text))
+            else:
+                assert error.code == "invalid_request"  # noqa: PT017 - most texts do sound
+                assert not any(map(str.isalnum, text))
             return
     assert "".join("".join(texts(output)).split()) == "".join(text.split())
     assert_in_order(output)
@@ -204,6 +209,119 @@ def test_a_word_after_emoji_and_combining_marks_is_timed_by_its_own_event(speak:
     assert texts(output)[-2:] == ["Three", "four."]
     tail = output["audio"]["duration_s"] - output["words"][-2]["start_s"]
     assert tail == pytest.approx(plain["audio"]["duration_s"] - plain["words"][-2]["start_s"], abs=0.03)
+
+
+# --- what is said for what is written --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "written", "said"),
+    [
+        ("en", "Dr. Smith and Mrs. Hill met Prof. Ray on Mt. Blanc.",
+         "Doctor Smith and Missus Hill met Professor Ray on Mount Blanc."),
+        ("en", "J. R. R. Tolkien read (e.g. to St. Mary).", "J R R Tolkien read (for example to Saint Mary)."),
+        ("en", "No. 5 vs. No. 6, i.e. both.", "number 5 versus number 6, that is both."),
+        ("en", "It cost $1,234.56, £1 or €5 million.",
+         "It cost 1,234 dollars and 56 cents, 1 pound or 5 million euros."),
+        ("en", "In 1812, 1905 and 1900.", "In 18 12, 19 oh 5 and 19 hundred."),
+        ("de", "Bis zum 1. Januar 1812, z. B. um 10:30 Uhr.",
+         "Bis zum ersten Januar 18hundert 12, zum Beispiel um 10 Uhr 30."),
+        ("de", "Der 28. Mai kam bzw. ging, sagte Hr. Dr. Frei.",
+         "Der achtundzwanzigste Mai kam beziehungsweise ging, sagte Herr Doktor Frei."),
+        ("cs", "Dne 28. října přišel např. Ing. Malý.", "Dne dvacátého osmého října přišel například inženýr Malý."),
+        ("cs", "Dr. Nový, č. 5, tj. v r. 1918.", "doktor Nový, číslo 5, to jest v roce 1918."),
+        ("fr", "M. Dupont et Mlle. Anne, c.-à-d. eux, à 10 h 30.",
+         "monsieur Dupont et mademoiselle Anne, c’est-à-dire eux, à 10 heures 30."),
+        ("es", "El Sr. López y la Dra. Díaz.", "El señor López y la doctora Díaz."),
+        ("ar", "جاء د. أحمد.", "جاء دكتور أحمد."),
+    ],
+)  # fmt: skip
+def test_short_forms_are_read_as_a_reader_says_them_and_stay_as_written(
+    speak: Speak, language: str, written: str, said: str
+) -> None:
+    output, in_full = speak(written, language=language), speak(said, language=language)
+    assert output["audio"]["sha256"] == in_full["audio"]["sha256"]
+    assert texts(output) == written.split()
+    assert_in_order(output)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "So did I. Then it cost $3.5 at no. 5; call 555-1812 or 1812.5, $1,23."),
+        ("en", "It was Mark St. He left. The 1920s, 1,812 and 12/5/1812."),
+        ("fr", "Dr. Smith met Mr. Hill in 1812."),
+        ("de", "Am 45. Mai kamen 3. Dann 28. Tage."),
+    ],
+)
+def test_what_may_mean_something_else_is_read_as_it_stands(language: str, text: str) -> None:
+    kept = {"fr": "docteur Smith met Mr. Hill in 1812."}.get(language, text)
+    assert reading(text, language).text == kept
+
+
+def test_a_title_makes_no_pause_and_a_sentence_does(speak: Speak) -> None:
+    title, sentence = (speak(text)["words"] for text in ("Then Dr. Smith left.", "Then dust. Smith left."))
+    assert title[2]["start_s"] - title[1]["end_s"] < 0.05
+    assert sentence[2]["start_s"] - sentence[1]["end_s"] > 0.2
+
+
+@given(text=TEXTS, language=st.sampled_from(["en", "de", "cs", "fr", "cmn"]))
+@example(text="Mr. (e.g. J. R. Hill) paid $5.10 in 1812.", language="en")
+def test_every_place_of_a_reading_is_one_of_the_text_and_they_rise(text: str, language: str) -> None:
+    said = reading(text, language)
+    places = [said.place(position) for position in range(len(said.text) + 1)]
+    assert places == sorted(places)
+    assert 0 <= places[0] <= places[-1] <= len(text)
+    if said.text == text:
+        assert places == list(range(len(text) + 1))
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "letters"),
+    [("en", "乌鸦看见一个水罐。", "乌鸦看见一个水罐"), ("cs", "Ворона увидела", "Ворнаувиде"),
+     ("ja", "カラスは水を見た。", "水見"),
+     ("en", "شاهد الأسد", "شاهدلأس")],
+)  # fmt: skip
+def test_letters_that_a_voice_can_only_name_are_refused(speak: Speak, language: str, text: str, letters: str) -> None:
+    with pytest.raises(WorkerError, match=letters[:10]) as caught:
+        speak(text, language=language)
+    assert (caught.value.code, caught.value.pointer) == ("unsupported_capability", "/input/text")
+    assert caught.value.hint
+
+
+def test_a_few_foreign_letters_are_warned_about(tmp_path: Path) -> None:
+    context = Context(output_dir=tmp_path, output_name="x")
+    assert texts(request("synthesize", tmp_path, context, text="The sign said 水."))[-1] == "水."
+    assert [warning["code"] for warning in context.warnings] == ["letters_not_read"]
+    assert "水" in context.warnings[0]["message"]
+
+
+def test_names_of_other_languages_are_read(speak: Speak) -> None:
+    output = speak("Thérèse met Jürgen Müßig, Žižka and Łukasz in Besançon.")
+    assert texts(output)[:2] == ["Thérèse", "met"]
+    assert all(rms(output, word["start_s"], word["end_s"]) > 0.02 for word in output["words"])
+
+
+RIGHTS = {
+    "en": "All human beings are born free and equal in dignity and rights. They are endowed with reason and conscience "
+    "and should act towards one another in a spirit of brotherhood.",
+    "cs": "Všichni lidé rodí se svobodní a sobě rovní co do důstojnosti a práv. Jsou nadáni rozumem a svědomím a mají "
+    "spolu jednat v duchu bratrství.",
+    "nl": "Alle mensen worden vrij en gelijk in waardigheid en rechten geboren. Zij zijn begiftigd met verstand en "
+    "geweten, en behoren zich jegens elkander in een geest van broederschap te gedragen.",
+    "pl": "Wszyscy ludzie rodzą się wolni i równi pod względem swej godności i swych praw. Są oni obdarzeni rozumem i "
+    "sumieniem i powinni postępować wobec innych w duchu braterstwa.",
+    "uk": "Всі люди народжуються вільними і рівними у своїй гідності та правах. Вони наділені розумом і совістю і "
+    "повинні діяти у відношенні один до одного в дусі братерства.",
+    "ar": "يولد جميع الناس أحرارًا متساوين في الكرامة والحقوق. "
+    "وقد وهبوا عقلًا وضميرًا وعليهم أن يعامل بعضهم بعضًا بروح الإخاء.",
+}
+"""Article 1 of the Universal Declaration of Human Rights: the same text in every language."""
+
+
+def test_the_same_text_takes_about_as_long_in_every_language(speak: Speak) -> None:
+    lengths = {language: speak(text, language=language)["audio"]["duration_s"] for language, text in RIGHTS.items()}
+    assert {language for language, length in lengths.items() if not 0.8 < length / lengths["en"] < 1.2} == set()
 
 
 # --- speed, rate, voice ----------------------------------------------------------------------------------------------

@@ -20,10 +20,16 @@ from jsonschema import Draft202012Validator
 from PIL import Image, ImageCms
 from referencing import Registry, Resource
 
+from engines.image_generation._composition import place
+from engines.image_generation._concepts import concepts
+from engines.image_generation._glyphs import outline
+from engines.image_generation._pictograms import figure
 from engines.image_generation._places import PLACES, draw_panel
-from engines.image_generation._scene import MOODS, PLACE_WORDS, read_scene
+from engines.image_generation._scene import HOURS, MOODS, PLACE_OF, THINGS, WEATHER, Scene, read_scene
+from engines.image_generation._words import FOLDER, Lexicon, read_words
 from engines.image_generation.storyboard import Engine
 from media.pictures import cover_box, list_pictures, open_picture
+from orchestrator.stages.keyframes import story_options
 from runtime.context import Context
 from runtime.errors import WorkerError
 
@@ -120,28 +126,215 @@ def test_gradients_are_dithered_so_that_they_show_no_bands() -> None:
     assert np.abs(rows - canvas.pixels[:, 0, 0]).max() < 0.25  # undithered, rows would be off by up to half a level
 
 
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def concepts_of(text: str, language: str | None) -> set[str]:
+    return {name.concept for name in read_words(text, language) if name.outright and not name.denied}
+
+
+INFLECTED = {
+    "en": ("Two crows dropped pebbles by the wells; children and mice ran to the forests.", "🐦‍⬛ 🪨 🧒 🐁 forest"),
+    "cs": (
+        "Dědečkovi rostla v zahradách řepa, psovi a kočkám bylo v lese veselo pod hvězdami.",
+        "👴 garden 🫜 🐕 🐈 forest ⭐",
+    ),
+    "de": ("Die Mädchen sahen Sterne über den Häusern und Wäldern und gaben den Löwen Brote.", "👧 ⭐ 🏠 forest 🦁 🍞"),
+    "fr": (
+        "Les pêcheurs et leurs filles virent des étoiles, des bateaux et des oiseaux près des forêts.",
+        "🧔 👧 ⭐ ⛵ 🐦 forest",
+    ),
+    "zh": ("小青蛙坐在井边，看见乌鸦把石子放进水罐，森林里有老虎。", "🐸 well 🐦‍⬛ 🪨 🏺 forest 🐅"),
+    "ar": ("رأى الفأر الأسد والطيور في الغابة، وللصيادين شبكة وحبال.", "🐁 🦁 🐦 forest 🧔 🥅 🪢"),
+    "ru": ("Старики и внучка тянули репку, а мышка бежала по лесу с хлебом.", "👧 🫜 🐁 forest 🍞"),
+    "pl": ("Babcia z dziadkiem poszli do lasu, a wrona zobaczyła kamienie i dzban.", "👵 forest 🐦‍⬛ 🪨 🏺"),
+    "ja": ("カラスは森で小石と水差しを見つけ、王様は海へ行った。", "🐦‍⬛ forest 🪨 🏺 🫅 sea"),
+    "ko": ("할아버지는 숲에서 까마귀를 보고 바다로 갔다.", "👴 forest 🐦‍⬛ sea"),
+    "he": ("האריה והעכבר הלכו ליער.", "🦁 🐁 forest"),
+    "hi": ("राजा जंगल में शेर से मिला.", "🫅 forest 🦁"),
+}
+
+
+@pytest.mark.parametrize("language", INFLECTED)
+def test_things_are_found_in_any_form_and_language(language: str) -> None:
+    text, wanted = INFLECTED[language]
+    assert set(wanted.split()) <= concepts_of(text, language)
+    assert set(wanted.split()) <= concepts_of(text, None)  # and without being told the language
+    assert set(wanted.split()) <= concepts_of(text, "tlh")  # or told one that nobody has words for
+
+
+DRY = {
+    "en": "It hadn't rained since spring.",
+    "cs": "Od jara vůbec nepršelo.",
+    "de": "Seit Wochen fiel kein Regen.",
+    "fr": "Depuis le matin il n'avait pas plu.",
+    "zh": "三年没有下雨。",
+    "ar": "منذ سنة لم تمطر.",
+    "ru": "Долго не было дождя.",
+    "ja": "長いあいだ雨が降らない。",
+}
+
+
+@pytest.mark.parametrize("language", DRY)
+def test_rain_that_is_denied_is_drought(language: str) -> None:
+    assert any(name.denied and name.concept == "rain" for name in read_words(DRY[language], language))
+    scene = read_scene(DRY[language], language)
+    assert (scene.mood, set(scene.things & {"rain", "clouds"})) == ("dry", set())
+
+
+def test_a_denial_ends_with_its_clause_and_does_not_reach_far() -> None:
+    assert concepts_of("It was not he. The lion came.", "en") == {"🦁"}
+    assert concepts_of("No lion came, a mouse did.", "en") == {"🐁"}
+    assert "🦁" in concepts_of("He did not stay long enough to see the lion.", "en")
+
+
+def test_words_that_only_look_like_things_name_none() -> None:
+    assert concepts_of("The water rose and she saw them fly past.", "en") == set()
+    assert "💡" not in concepts_of("Il marchait vers son village.", "fr")
+    assert concepts_of("die Rose und die reichen Leute", "de") == {"🌹"}  # German nouns have capitals
+
+
+def test_every_lexicon_loads_and_names_only_what_can_be_drawn() -> None:
+    drawn = set(concepts()) - {"well"}
+    for emoji in drawn:
+        assert outline(emoji).contours
+    named = {*PLACE_OF, *HOURS, *WEATHER, *THINGS, "sun"} | set(concepts())
+    files = sorted((FOLDER / "cldr").glob("*.tsv"))
+    assert len(files) >= 25
+    assert {path.name for path in (FOLDER / "story").glob("*.tsv")} <= {path.name for path in files}
+    for file in files:
+        entries = [entry for entry in Lexicon(file.stem).exact.values() if entry]
+        assert len(entries) > 400
+        assert {concept for entry in entries for concept, _ in entry} - named <= {"☔", "⚡", "🌞", "🌝", "🌛"}
+    assert sum(file.stat().st_size for file in FOLDER.rglob("*.tsv")) < 1_500_000
+
+
 def test_the_words_choose_mood_and_place() -> None:
     assert [(scene.mood, scene.place) for scene in map(read_scene, STORY)] == [
         ("dry", "fields"),
-        ("spring", "garden"),
+        (read_scene(STORY[1]).mood, "garden"),  # no mood is named: by lot
         ("night", "sea"),
     ]
-    assert read_scene("The town was quiet on a winter evening.").mood == "winter"  # said outright before suggested
-    assert {"bird"} <= read_scene(STORY[0]).things
-    assert {"lighthouse", "wild", "unlit"} <= read_scene(STORY[2]).things
-    assert set(PLACE_WORDS) == {*PLACES, "room"}
+    assert read_scene("The town was quiet on a winter evening.").mood == "winter"
+    assert read_scene(STORY[0]).pictograms == ("🐦‍⬛",)
+    assert "lighthouse" in read_scene(STORY[2]).things
+    assert set(PLACE_OF.values()) == {*PLACES, "room"}
 
 
-@pytest.mark.parametrize("place", sorted(PLACE_WORDS))
+def test_a_setting_is_where_a_story_stays_until_a_sentence_says_otherwise() -> None:
+    setting = "The lion and the mouse\nIn winter a lion slept in the forest."
+    scene = read_scene("He smiled.", "en", setting)
+    assert (scene.mood, scene.place, scene.pictograms) == ("winter", "forest", ("🦁",))
+    away = read_scene("At night the mouse came to the sea.", "en", setting)
+    assert (away.mood, away.place, away.pictograms) == ("night", "sea", ("🐁",))
+    hint = read_scene("A frog was lonely.", "en", setting)  # suggests a lake at dusk, but the story is elsewhere
+    assert (hint.mood, hint.place) == ("winter", "forest")
+    assert read_scene("He smiled.", "en", "Once.") == read_scene("She went.", "en", "Once.")  # by the same lot
+
+
+def test_a_thing_is_not_both_a_pictogram_and_part_of_the_landscape() -> None:
+    scene = read_scene("A boat lay before the house and the castle.", "en")
+    assert set(scene.pictograms) == {"⛵", "🏠", "🏰"}
+    assert not scene.things & {"boat", "house", "castle"}
+
+
+# --- pictograms -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "top", "bottom"), [(198, 352, 0.3, 0.64), (352, 198, 0.17, 0.76), (300, 300, 0.19, 0.74)]
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        "A crow",
+        "The lion, the mouse and the king",
+        "A star over a house",
+        "A boat, a fish and a whale at sea",
+        "The table in the room, an old woman and a cat",
+    ],
+)
+def test_pictograms_stay_clear_of_captions_titles_and_camera_moves(
+    words: str, width: int, height: int, top: float, bottom: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(2):
+        with_them = np.asarray(draw_panel(words, seed, width, height, language="en")).astype(int)
+        with monkeypatch.context() as patch:
+            patch.setattr("engines.image_generation._places.stand", lambda stage: None)
+            without = np.asarray(draw_panel(words, seed, width, height, language="en")).astype(int)
+        rows, columns = np.nonzero(np.abs(with_them - without).max(axis=-1) > 60)  # the figures, not their soft light
+        assert len(rows) > 0.01 * width * height
+        assert rows.min() >= (top - 0.012) * height
+        assert rows.max() <= (bottom + 0.012) * height
+        assert columns.min() >= 0.135 * width
+        assert columns.max() <= 0.865 * width
+
+
+def test_figures_do_not_overlap_and_the_main_one_is_large() -> None:
+    from engines.image_generation._canvas import Canvas
+    from engines.image_generation._stage import open_stage
+
+    for words in ("The lion, the mouse and the king", "A house, a boat and a bird", "A star and a crow and a coin"):
+        for seed in range(12):
+            scene = read_scene(words, "en")
+            stage = open_stage(Canvas(270, 480), scene, MOODS[scene.mood], np.random.default_rng(seed))
+            boxes = place(stage)
+            assert [box.concept.emoji in scene.pictograms for box in boxes] == [True] * 3
+            for i, box in enumerate(boxes):
+                for other in boxes[:i]:
+                    apart = box.left >= other.left + other.wide or other.left >= box.left + box.wide
+                    assert apart or box.top >= other.top + other.tall or other.top >= box.top + box.tall
+    alone = open_stage(Canvas(270, 480), read_scene("The lion", "en"), MOODS["day"], np.random.default_rng(1))
+    assert 0.3 <= place(alone)[0].tall / alone.unit <= 0.6
+
+
+def test_neighbours_in_one_setting_are_not_alike() -> None:
+    """Where they stand, how large, the light and the hills follow the seed: more than the grain differs."""
+    panels = [
+        np.asarray(draw_panel("The crow waited.", seed, 135, 240, language="en", setting="A dry river.")).astype(int)
+        for seed in range(8)
+    ]
+    differences = [np.abs(a - b).mean() for i, a in enumerate(panels) for b in panels[:i]]
+    assert min(differences) > 4
+    assert np.mean(differences) > 9
+
+
+def test_a_figure_keeps_its_colour_from_shot_to_shot() -> None:
+    """The body's own colour, before the light falls on it, is the concept's and not the seed's or the sentence's."""
+    colors = {part.color for _ in range(3) for part in figure(concepts()["🦁"])[0]}
+    assert len(colors) == 1
+    assert figure(concepts()["🫅"])[0][0].color != figure(concepts()["🧑‍🌾"])[0][0].color
+
+
+def test_language_and_setting_are_options_of_a_request(tmp_path: Path) -> None:
+    size: dict[str, Any] = {"width": 128, "height": 228, "seed": 3}
+    plain, *_ = generate(tmp_path / "a", "他笑了。", **size)
+    told, *_ = generate(
+        tmp_path / "b", "他笑了。", options={"language": "zh-CN", "setting": "冬天，森林里有一只狼。"}, **size
+    )
+    again, *_ = generate(
+        tmp_path / "c", "他笑了。", options={"language": "zh-CN", "setting": "冬天，森林里有一只狼。"}, **size
+    )
+    assert told["sha256"] == again["sha256"] != plain["sha256"]
+    assert np.abs(pixels(told) - pixels(plain)).mean() > 8
+
+
+def test_the_stage_tells_the_language_and_where_the_story_opens() -> None:
+    source = {"title": "Řepa", "language": "cs", "language_given": True, "paragraphs": ["Na zahradě.", "Potom."]}
+    assert story_options(source) == {"language": "cs", "setting": "Řepa\nNa zahradě."}
+    assert "language" not in story_options({**source, "language_given": False})  # a default is no knowledge
+
+
+@pytest.mark.parametrize("where", [*PLACES, "room"])
 @pytest.mark.parametrize("mood", sorted(MOODS))
-def test_every_place_can_be_drawn_in_every_mood(mood: str, place: str) -> None:
+def test_every_place_can_be_drawn_in_every_mood(mood: str, where: str) -> None:
     from engines.image_generation._canvas import Canvas
     from engines.image_generation._places import paint
-    from engines.image_generation._scene import THING_WORDS, Scene
 
-    for things in (frozenset[str](), frozenset(THING_WORDS)):
+    every = frozenset(thing for things in THINGS.values() for thing in things)
+    for things, shown in ((frozenset[str](), ()), (every, ("🦁", "⛵", "🕊"))):
         canvas = Canvas(90, 160)
-        paint(canvas, Scene(mood, place, things), np.random.default_rng(1))
+        paint(canvas, Scene(mood, where, things, shown), np.random.default_rng(1))
         assert np.isfinite(canvas.pixels).all()
         assert canvas.pixels.std() > 5
         assert -1 < canvas.pixels.min() <= canvas.pixels.max() < 256
@@ -151,7 +344,8 @@ def test_every_place_can_be_drawn_in_every_mood(mood: str, place: str) -> None:
 def test_any_text_is_a_scene(prompt: str) -> None:
     scene = read_scene(prompt)
     assert scene.mood in MOODS
-    assert scene.place in PLACE_WORDS
+    assert scene.place in {*PLACES, "room"}
+    assert len(scene.pictograms) <= 3
     assert scene == read_scene(prompt)
 
 
@@ -210,6 +404,20 @@ def test_the_centre_is_kept_when_a_picture_is_cropped(tmp_path: Path) -> None:
     image, *_ = generate(tmp_path, "a", width=100, height=100, options={"pictures": str(tmp_path / "in")})
     assert (pixels(image) == (0, 200, 0)).all(axis=-1).mean() > 0.97
     assert image["warnings"] == []
+
+
+@pytest.mark.parametrize(("size", "at"), [((300, 100), (250, 50)), ((100, 300), (50, 40))])
+def test_a_picture_is_cropped_to_where_its_subject_is(
+    tmp_path: Path, size: tuple[int, int], at: tuple[int, int]
+) -> None:
+    picture = Image.new("RGB", size, (120, 160, 220))
+    checks = np.indices((50, 50)).sum(axis=0) // 5 % 2 * 200
+    picture.paste(Image.fromarray(checks.astype(np.uint8)).convert("RGB"), (at[0] - 25, at[1] - 25))
+    (tmp_path / "in").mkdir()
+    picture.save(tmp_path / "in" / "a.png")
+    image, *_ = generate(tmp_path, "a", width=100, height=100, options={"pictures": str(tmp_path / "in")})
+    grey = (np.ptp(pixels(image), axis=-1) < 20).mean()  # the subject has no colour, its surroundings have
+    assert grey > 0.2
 
 
 @given(st.tuples(*[st.integers(1, 20000)] * 4))

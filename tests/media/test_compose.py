@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from support import clip, ffmpeg, noise, output_of, result_of, seconds, tone, worker
 
-from media.compose import Shot, blended, mixed
+from media.compose import Shot, blended, faded, looped, mixed
 from media.loudness import measure
-from media.source import picture_frames
+from media.source import pcm_blocks, picture_frames
 
 SIZE = {"width": 270, "height": 480, "fps": 30}
 
@@ -100,6 +100,104 @@ def test_music_steps_back_while_somebody_speaks(tmp_path: Path) -> None:
 
     assert at_440_hz(0.5, 1.5) < 0.6 * at_440_hz(3.5, 4.5)
     assert at_440_hz(3.5, 4.5) > 0.001  # it plays on, over and over
+
+
+def level_at(samples: np.ndarray, hertz: float, start: float, end: float) -> float:
+    """Amplitude of one tone in dB."""
+    piece = samples[int(start * 48000) : int(end * 48000)]
+    wave = np.exp(-2j * np.pi * hertz * np.arange(len(piece)) / 48000)
+    return float(20 * np.log10(2 * abs(np.dot(piece * np.hanning(len(piece)) * 2, wave)) / len(piece) + 1e-9))
+
+
+def sound_of(path: str | Path) -> np.ndarray:
+    blocks = b"".join(pcm_blocks(path, sample_rate=48000, channels=2))
+    return np.frombuffer(blocks, np.float32).reshape(-1, 2).mean(axis=1)
+
+
+@pytest.mark.parametrize("volume", [0.02, 0.9])
+def test_music_lies_well_below_the_narration_however_loud_its_file_is(tmp_path: Path, volume: float) -> None:
+    """A voice at 1000 Hz from 1 to 4 s and from 7 s on, music at 300 Hz."""
+    speech = tmp_path / "speech.wav"
+    voice = "aevalsrc='0.5*sin(2*PI*1000*t)*(0.6+0.4*sin(20*t))*(between(t,1,4)+gte(t,7))':d=9:s=48000"
+    ffmpeg("-f", "lavfi", "-i", voice, speech)
+    ffmpeg("-f", "lavfi", "-i", f"aevalsrc='{volume}*sin(2*PI*300*t)':d=4:s=48000", tmp_path / "music.wav")
+    shots = [{"clip": str(clip(tmp_path / "a.mp4", frames=50, fps=5)), "num_frames": 50}]
+    output = compose(tmp_path, shots, narration=str(speech), music=str(tmp_path / "music.wav"), fps=5)
+    film = sound_of(output["video"]["path"])
+    speaking = level_at(film, 1000, 2, 3.5) - level_at(film, 300, 2, 3.5)
+    assert 12 <= speaking <= 26
+    assert level_at(film, 300, 5.5, 6.8) > level_at(film, 300, 2, 3.5) + 5  # it comes back where nobody speaks
+    assert level_at(film, 300, 0, 0.2) < level_at(film, 300, 0.7, 0.95) - 10  # in over the first second
+    assert level_at(film, 300, 9.8, 10) < level_at(film, 300, 9, 9.2) - 10  # and out over the last
+    assert output["loudness"]["integrated_lufs"] == pytest.approx(-14, abs=0.5)
+
+
+@pytest.mark.parametrize("length", [0.01, 0.9, 1.237])
+def test_music_that_starts_again_does_not_click(tmp_path: Path, length: float) -> None:
+    ffmpeg("-f", "lavfi", "-i", f"aevalsrc='0.5*cos(2*PI*40*t)':d={length}:s=48000", tmp_path / "music.wav")
+    loop, blocks = looped(str(tmp_path / "music.wav")), b""
+    while len(blocks) < 5 * 48000 * 8:
+        blocks += next(loop)
+    samples = np.frombuffer(blocks, np.float32).reshape(-1, 2)[:, 0]
+    step = 0.5 * 2 * np.pi * 40 / 48000  # the tone's own largest
+    assert np.abs(np.diff(samples)).max() < (4 * step if length > 0.1 else 1)
+    assert np.abs(samples[24000:]).max() <= 0.75  # two loud ends at most 3 dB over one
+
+
+def test_sound_without_an_end_is_no_loop(tmp_path: Path) -> None:
+    ffmpeg("-f", "lavfi", "-i", "anullsrc=r=48000:d=1", "-frames:a", "0", tmp_path / "nothing.wav")
+    assert list(looped(str(tmp_path / "nothing.wav"))) == []
+
+
+def test_a_fade_begins_and_ends_in_silence_and_leaves_the_middle_alone() -> None:
+    ones = np.ones((4800, 2), np.float32)
+    blocks = [ones[:1000].tobytes(), ones[1000:3000].tobytes(), ones[3000:].tobytes()]
+    sound = np.frombuffer(b"".join(faded(blocks, 4800, rise=500, fall=1500)), np.float32).reshape(-1, 2)[:, 0]
+    assert max(sound[0], sound[-1]) < 1e-4
+    assert (sound[500:3300] == 1).all()
+    assert (np.diff(sound[:500]) > 0).all()
+    assert (np.diff(sound[3300:]) < 0).all()
+
+
+def test_the_last_picture_is_held_and_fades_with_the_sound(tmp_path: Path) -> None:
+    speech = tone(tmp_path / "speech.wav", seconds=5, volume=0.5)  # longer than film and hold
+    shots = [{"clip": str(clip(tmp_path / "w.mp4", frames=60, color="white")), "num_frames": 60}]
+    output = compose(tmp_path, shots, narration=str(speech), end_hold_s=1.0)
+    frames = frames_of(output["video"]["path"])
+    levels = [float(frame.mean()) for frame in frames]
+    assert len(frames) == output["video"]["num_frames"] == 90
+    assert min(levels[:78]) > 250
+    assert (np.diff(levels[77:]) < 0).all()
+    assert levels[-1] < 3
+    with av.open(output["video"]["path"]) as film:
+        lengths = [seconds(film.streams.video[0]), seconds(film.streams.audio[0])]
+    assert lengths[0] == pytest.approx(3.0, abs=1e-3)
+    assert abs(lengths[0] - lengths[1]) <= 0.033
+    found = [level_at(sound_of(output["video"]["path"]), 440, start, start + 0.2) for start in (1.5, 2.3, 2.6, 2.8)]
+    assert (np.diff(found) < -2).all()
+    assert found[-1] < found[0] - 15
+
+
+def test_the_title_stands_over_the_beginning_and_captions_stay_below_it(tmp_path: Path) -> None:
+    captions = output_of(
+        "media_processing",
+        "captions",
+        {"words": [{"word": "水", "start_s": 0, "end_s": 3}], "language": "zh", "width": 270, "height": 480},
+        tmp_path / "captions",
+    )["files"]["ass"]["path"]
+    shots = shots_of(tmp_path, 60, fade=0)
+    output = compose(tmp_path, shots, title="O veliké {řepě}", title_s=1.5, subtitles=captions, loudness=None)
+    frames = [frame > 128 for frame in frames_of(output["video"]["path"])]
+    title, below = [frame[:240].sum() for frame in frames], [frame[240:].sum() for frame in frames]
+    assert title[0] == 0  # it fades in
+    assert min(title[12:28]) > 200
+    assert max(title[46:]) == 0
+    assert min(below[5:]) > 50
+    rows = np.flatnonzero(frames[20][:240].any(axis=1))
+    assert rows[0] > 0.1 * 480
+    assert rows[-1] < 0.45 * 480
+    with av.open(output["video"]["path"]) as film:
+        assert film.metadata["title"] == "O veliké {řepě}"
 
 
 def test_without_any_sound_the_film_has_a_silent_track_and_says_so(tmp_path: Path) -> None:
@@ -254,9 +352,8 @@ def test_what_a_phone_took_sideways_stands_upright(tmp_path: Path, angle: int) -
         frame = next(iter(picture_frames(film, width=scale * width, height=scale * height, fps=30, count=1)))
         assert np.abs(frame[: scale * height : scale, ::scale].astype(int) - expected).mean() < 6
         assert np.abs(frame[scale * height :].astype(int) - 128).max() < 6
-    image = thumbnail({"media": str(film), "time_s": 0, "width": None}, Context(output_dir=tmp_path, output_name="x"))[
-        "image"
-    ]
+    request = {"media": str(film), "candidates": [], "time_s": 0, "width": None, "height": None, "title": None}
+    image = thumbnail(request, Context(output_dir=tmp_path, output_name="x"))["image"]
     assert (image["width"], image["height"]) == (width, height)
 
 

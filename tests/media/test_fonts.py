@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import fontpkg
 import pytest
+from captioning import spoken
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from fontTools.ttLib import TTFont
+from support import ROOT, SMALL, result_of, worker
 
 import media.faces
-from media.faces import BOLD, Face, advance, coverage, line_height, packaged, visible
+from media.faces import BOLD, Face, advance, coverage, extent, ligature, line_height, packaged, visible
 from media.fonts import find, font_folder, fonts_of
 from media.typeface import Typeface
 from runtime.errors import WorkerError
@@ -138,6 +143,7 @@ def test_damaged_colour_and_box_fonts_are_passed_over(system_fonts):
     [
         ("乌鸦", "U+4E4C 乌 CJK UNIFIED IDEOGRAPH-4E4C", "noto-cjk-sans-otc"),
         ("שלום", "HEBREW LETTER SHIN", "fonts-noto-core"),
+        ("ყვავი", "GEORGIAN LETTER AN", "Noto Sans Georgian"),
         ("ok 🐦", "U+1F426 🐦 BIRD", "fonts-symbola"),
         ("\ue000", "U+E000 unnamed", "fonts-noto-core"),
     ],
@@ -211,3 +217,90 @@ def test_every_packaged_upright_family_is_listed():
     names = {family.name for family in fontpkg.families().values()}
     assert names <= {face.family for face in packaged()}
     assert all(isinstance(face, Face) and coverage(face) for face in packaged())
+
+
+def test_one_face_draws_an_emoji_and_letters_keep_theirs(system_fonts):
+    typeface = Typeface("3 crows 3\ufe0f\u20e3 😀 🇫🇷 ❤ # #\ufe0f\u20e3")
+    emoji = find("Noto Emoji Medium", bold=True)
+    assert typeface.faces == [find("Noto Sans", bold=True), emoji]
+    for text, face in (("3", typeface.primary), ("#", typeface.primary), ("#\ufe0f\u20e3", emoji), ("🇫🇷", emoji)):
+        assert typeface.runs(text) == [(face, text)]
+    assert typeface.runs("ro😀w") == [(typeface.primary, "ro"), (emoji, "😀"), (typeface.primary, "w")]
+
+
+def test_a_sequence_that_is_one_picture_is_measured_as_one():
+    face = find("Noto Emoji Medium", bold=True)
+    one = advance(face, "😀")
+    for sequence in ("👨\u200d👩\u200d👧", "👍🏽", "🇫🇷", "1\ufe0f\u20e3", "🏳\ufe0f\u200d🌈"):
+        assert ligature(face, sequence) == one
+        assert Typeface(sequence).width(sequence) == one
+    assert ligature(face, "😀") is ligature(face, "🦊\u200d😀") is None
+    assert Typeface("🦊\u200d😀").width("🦊\u200d😀") == 2 * one
+
+
+def test_the_private_instance_has_the_parts_that_shaping_takes_letters_apart_into(tmp_path):
+    face = find("Noto Sans Thai", bold=True)
+    font_folder({face: "น้ำ"}, tmp_path)
+    assert 0x0E4D in TTFont(tmp_path / "00.ttf").getBestCmap()  # without it the AM of "water" is an empty box
+
+
+def test_arabic_hindi_and_thai_need_no_system_font(system_fonts):
+    for text in ("غُرَابٌ؟ ۱۲۳", "कौआ प्यासा था।", "อีกากระหายน้ำ"):
+        assert all(face.origin == "packaged" for face in Typeface(text).faces)
+
+
+def test_lines_stand_no_further_apart_than_letters_reach():
+    assert extent(find("Noto Sans", bold=True)) == (1.069, 0.293)
+    assert extent(find("Noto Sans Arabic", bold=True)) == (1.1, 0.5)
+
+
+@pytest.fixture
+def hidden(tmp_path) -> dict[str, str]:
+    """The environment of a process that finds the system's font folders empty."""
+    code = """
+import os
+
+walk = os.walk
+
+def without_fonts(top, *others, **named):
+    hidden = "font" in str(top).lower() and "site-packages" not in str(top)
+    return iter(()) if hidden else walk(top, *others, **named)
+
+os.walk = without_fonts
+"""
+    (tmp_path / "sitecustomize.py").write_text(code, encoding="utf-8")
+    return {"PYTHONPATH": str(tmp_path)}
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "install"),
+    [
+        ("ᏌᏊ ᎪᎳᏅ", "U+13AA Ꭺ CHEROKEE LETTER GO", "Noto Sans Cherokee"),
+        ("བྱ་རོག", "U+0F42 ག TIBETAN LETTER GA", "Noto Sans Tibetan"),
+    ],
+)
+def test_a_script_nobody_can_draw_ends_the_worker_with_its_letters_and_the_install(
+    tmp_path, hidden, text, named, install
+):
+    request = {"v": 1, "op": "captions", "input": {"words": spoken(text)}}
+    done = worker("media_processing", request, "--output-dir", str(tmp_path / "out"), env=hidden)
+    error = result_of(done)["error"]
+    assert (done.returncode, error["code"]) == (69, "font_not_found")
+    assert named in error["message"]
+    assert error["message"].startswith("No font on this machine has a glyph for ")
+    assert install in error["hint"]
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_a_run_in_a_script_nobody_can_draw_says_which_letters_and_what_to_install(tmp_path, hidden):
+    story = tmp_path / "yvavi.md"
+    story.write_text("title: ყვავი\nlanguage: ka\n\nყვავს სწყუროდა.\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator", "run", str(story), "--out", str(tmp_path / "run"), *SMALL],
+        capture_output=True, text=True, encoding="utf-8", cwd=ROOT, env={**os.environ, **hidden}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 69
+    assert "No font on this machine has a glyph for U+10D0 ა GEORGIAN LETTER AN" in done.stderr
+    assert "Noto Sans Georgian" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run" / "final.mp4").exists()

@@ -65,7 +65,7 @@ def test_a_moment_of_a_clip_plus_its_offset_is_that_moment_of_the_recording(
             sound.setparams((1, 2, 48000, 0, "NONE", ""))
             sound.writeframes((signal * 32767).astype("<i2").tobytes())
         clips.append(str(path))
-    body = {"clips": clips, "gaps_s": [], "trim_db": -45, "pad_s": pad}
+    body = {"clips": clips, "gaps_s": [], "trim_db": -45, "pad_s": pad, "grid_s": None}
     output = join_audio(body, Context(output_dir=tmp_path, output_name="joined"))
     samples = samples_of(output["audio"]["path"])
     for (before, length, _), offset in zip(parts, output["offsets_s"], strict=True):
@@ -334,6 +334,20 @@ def test_a_song_with_a_cover_is_sound(tmp_path: Path) -> None:
     assert (image["width"], image["height"]) == (64, 48)
 
 
+@pytest.mark.parametrize("longer_s", [0.0, 0.013, 0.1, 0.27])
+def test_on_a_grid_a_longer_clip_moves_the_rest_by_whole_steps(longer_s: float, tmp_path: Path) -> None:
+    def offsets(first_s: float) -> list[float]:
+        clips = [str(tone(tmp_path / f"{number}.wav", seconds=s)) for number, s in enumerate((first_s, 0.5, 0.5))]
+        body = {"clips": clips, "gaps_s": [0.2, 0.0], "grid_s": 0.1}
+        return list(output_of("media_processing", "join_audio", body, tmp_path)["offsets_s"])
+
+    steps = [(now - then) / 0.1 for then, now in zip(offsets(1.02), offsets(1.02 + longer_s), strict=True)]
+    assert steps[0] == pytest.approx(0, abs=1e-3)
+    assert steps[1] == pytest.approx(round(steps[1]), abs=1e-3)
+    assert steps[2] == pytest.approx(steps[1], abs=1e-3)
+    assert (round(steps[1]) >= 1) == (longer_s >= 0.1)
+
+
 @pytest.mark.parametrize("ending", ["ts", "mp4"])
 def test_thumbnails_of_a_film_whose_clock_does_not_start_at_zero(ending: str, tmp_path: Path) -> None:
     from PIL import Image
@@ -343,7 +357,8 @@ def test_thumbnails_of_a_film_whose_clock_does_not_start_at_zero(ending: str, tm
     ffmpeg("-f", "lavfi", "-i", grey, "-pix_fmt", "yuv420p", "-output_ts_offset", "5", film)
     for time_s in (0, 1, 1.9):
         context = Context(output_dir=tmp_path, output_name="x")
-        image = thumbnail({"media": str(film), "time_s": time_s, "width": None}, context)["image"]
+        asked = {"candidates": [], "width": None, "height": None, "title": None, "language": "en"}
+        image = thumbnail({"media": str(film), "time_s": time_s, **asked}, context)["image"]
         with Image.open(image["path"]) as picture:
             expected = 16 + 4 * 30 * time_s
             assert np.asarray(picture.convert("L")).mean() == pytest.approx(expected, abs=8)

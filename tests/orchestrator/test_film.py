@@ -6,10 +6,11 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
-from support import FFMPEG, ROOT, STORY, clip, ffmpeg, seconds, storygen
+from support import FFMPEG, ROOT, SMALL, STORY, clip, ffmpeg, seconds, storygen
 
 from media.loudness import measure
 from media.probe import facts
@@ -78,7 +79,8 @@ def test_the_manifest_says_what_was_not_done_and_why(made: Path) -> None:
     assert [name for name, state in states.items() if state == "skipped"] == ["idea", "revision", "guidance"]
     assert all(manifest["stages"][name]["why"] for name in ("idea", "revision", "guidance"))
     assert manifest["vision_model"] is None
-    assert sum(shot["num_frames"] for shot in manifest["shots"]) == manifest["facts"]["video"]["num_frames"]
+    own, hold = sum(shot["num_frames"] for shot in manifest["shots"]), 30
+    assert own + hold == manifest["facts"]["video"]["num_frames"]
     told = [word for shot in manifest["shots"] for word in shot["text"].split()]
     assert told == [word for paragraph in STORY.split("\n\n")[1:] for word in paragraph.split()]
 
@@ -222,6 +224,11 @@ def test_the_check_needs_a_length_and_a_film(good: Path, tmp_path: Path) -> None
     found["video"]["duration_s"] = None
     assert quality.faults(found, profile) == []
     assert quality.faults({**found, "duration_s": None}, profile) == ["The file does not say how long it is."]
+    found = facts(good, loudness=True)
+    assert quality.faults(found, profile, 2.0) == []
+    assert quality.faults(found, profile, 2.0333) == [
+        "The picture lasts 2.000 s; its shots and the end hold make 2.033 s."
+    ]
     ffmpeg("-i", good, "-frames:v", "1", picture := tmp_path / "x.png")
     assert "no film but a picture" in quality.faults(facts(picture, loudness=True), profile)[0]
     ffmpeg("-i", good, "-c", "copy", matroska := tmp_path / "x.mkv")
@@ -237,16 +244,123 @@ def test_a_film_of_another_size_is_told_how_to_say_so(good: Path) -> None:
     assert (folder.returncode, "is a folder" in folder.stderr) == (66, True)
 
 
-def test_the_thumbnail_is_the_first_clip_without_captions(made: Path) -> None:
-    from PIL import Image, ImageChops, ImageStat
+def test_the_thumbnail_is_a_keyframe_under_the_title_without_captions(made: Path) -> None:
+    import numpy as np
+    from PIL import Image
 
     manifest = json.loads((made / "manifest.json").read_text(encoding="utf-8"))
-    first = manifest["shots"][0]
-    with Image.open(made / "thumbnail.jpg") as opened, av.open(str(made / first["clip"])) as clip:
-        thumbnail = opened.convert("RGB")
-        frames = [frame.to_image() for frame in clip.decode(video=0)]
-    difference = ImageStat.Stat(ImageChops.difference(thumbnail, frames[first["num_frames"] // 2])).mean
-    assert max(difference) < 3
+    chosen = json.loads((made / "post" / "thumbnail" / "result.json").read_text(encoding="utf-8"))["output"]
+    keyframe = manifest["shots"][chosen["source_index"]]["keyframe"]
+    with Image.open(made / "thumbnail.jpg") as opened, Image.open(made / keyframe) as drawn:
+        assert (opened.format, opened.size) == ("JPEG", (270, 480))
+        wanted = np.asarray(drawn.convert("RGB").resize(opened.size)).astype(int)
+        off = np.abs(np.asarray(opened).astype(int) - wanted).mean(axis=2)
+    assert off[280:].mean() < 4  # where captions would be
+    assert (off[40:280] > 30).mean() > 0.05  # the title
+
+
+def test_a_thumbnail_shows_what_the_title_names() -> None:
+    from orchestrator.stages.post import telling
+
+    texts = ["It had not rained.", "A crow sat there.", "The frog laughed.", "The crow saw a pitcher!", "Crowned."]
+    assert telling(texts, "The Crow and the Pitcher") == [3]
+    assert telling(texts, "Crows") == [1, 3, 4]
+    assert telling(texts, "井底之蛙") == telling(texts, "An Ox") == [0, 1, 2, 3, 4]
+    assert telling(["Děda zasadil řepu.", "Vyrostla veliká.", "Kočka."], "O veliké řepě") == [1]
+
+
+def test_the_first_shot_bears_the_title_and_the_last_picture_is_held(made: Path) -> None:
+    manifest = json.loads((made / "manifest.json").read_text(encoding="utf-8"))
+    first, shots = manifest["shots"][0], sum(shot["num_frames"] for shot in manifest["shots"])
+    with av.open(str(made / "final.mp4")) as film, av.open(str(made / first["clip"])) as clip:
+        frames = [frame.to_ndarray(format="gray").astype(int) for frame in film.decode(video=0)]
+        plain = [frame.to_ndarray(format="gray").astype(int) for frame in clip.decode(video=0)]
+    titled = [abs(a[40:240] - b[40:240]).mean() for a, b in zip(frames[: first["num_frames"]], plain, strict=False)]
+    assert min(titled[15:50]) > 5 > max(titled[0], titled[-1])
+    assert abs(frames[shots + 14] - frames[shots + 1]).mean() < 2  # held
+    assert frames[-1].mean() < 20
+
+
+def profile_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> dict[str, Any]:
+    """The profile that ``storygen run`` makes a film by, without making it."""
+    from click.testing import CliRunner
+
+    from orchestrator import pipeline
+    from orchestrator.cli import cli
+
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(pipeline, "make_film", lambda story, profile, folder, report: seen.update(profile))
+    (tmp_path / "s.md").write_text(STORY, encoding="utf-8")
+    done = CliRunner().invoke(cli, ["run", str(tmp_path / "s.md"), "--json", *map(str, arguments)])
+    assert done.exit_code == 0, done.output
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [("9:16", (1080, 1920)), ("16:9", (1920, 1080)), ("1:1", (1080, 1080)), (None, (1080, 1920))]
+)
+def test_a_format_sets_the_size_and_an_explicit_setting_wins(
+    shape: str | None, size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = ["--format", shape] if shape else []
+    film = profile_of(tmp_path, monkeypatch, *chosen)["film"]
+    assert (film["width"], film["height"]) == size
+    film = profile_of(tmp_path, monkeypatch, "--set", "film.width=540", *chosen)["film"]
+    assert (film["width"], film["height"]) == (540, size[1])
+
+
+def test_captions_and_music_become_settings_of_the_last_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def settings(*arguments: str | Path) -> dict[str, Any]:
+        given: dict[str, Any] = profile_of(tmp_path, monkeypatch, *arguments)["post"]["input"]
+        return given
+
+    assert settings() == {}
+    assert settings("--captions", "burn") == {"subtitles_mode": "burn"}
+    assert settings("--captions", "soft") == {"subtitles_mode": "carry"}
+    assert settings("--captions", "off") == {"subtitles": None}
+    ffmpeg("-f", "lavfi", "-i", "sine=d=1", tmp_path / "song ž.wav")
+    monkeypatch.chdir(tmp_path)
+    assert settings("--music", "song ž.wav") == {"music": str(tmp_path / "song ž.wav")}
+
+
+def test_what_is_no_music_is_said_before_anything_is_made(story: Path, tmp_path: Path) -> None:
+    silent = clip(tmp_path / "silent.mp4", frames=3)
+    (tmp_path / "text.mp3").write_text("la la la")
+    cases = {
+        silent: "carries no sound",
+        tmp_path / "text.mp3": "is no music",
+        tmp_path / "none.mp3": "There is no file",
+    }
+    for file, complaint in cases.items():
+        done = storygen("run", story, "--out", tmp_path / "run", "--music", file)
+        assert done.returncode == 66, done.stderr
+        assert f"{file}" in done.stderr
+        assert complaint in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_soft_captions_are_a_track_and_lie_beside_the_film(story: Path, tmp_path: Path) -> None:
+    ffmpeg("-f", "lavfi", "-i", "sine=frequency=330:d=2", music := tmp_path / "song.ogg")
+    options = ("--captions", "soft", "--format", "1:1", "--music", music)
+    done = storygen(
+        "run", story, "--out", tmp_path / "run", *options, "--set", "film.width=270", "--set", "film.height=270"
+    )
+    assert done.returncode == 0, done.stderr
+    beside = (tmp_path / "run" / "captions.srt").read_text(encoding="utf-8")
+    assert (tmp_path / "run" / "captions.vtt").exists()
+    with av.open(str(tmp_path / "run" / "final.mp4")) as film:
+        assert (film.streams.video[0].width, film.streams.video[0].height) == (270, 270)
+        track = film.streams.subtitles[0]
+        assert track.codec_context.name == "mov_text"
+        shown = [bytes(packet)[2:].decode() for packet in film.demux(track) if packet.size > 2]
+    cues = [block.split("\n", 2)[2].strip() for block in beside.strip().split("\n\n")]
+    assert [text.strip() for text in shown] == cues
+
+
+def test_a_run_without_the_captions_it_needs_says_which(story: Path, tmp_path: Path) -> None:
+    done = storygen("run", story, "--out", tmp_path, *SMALL, "--set", "subtitles.input.formats=['vtt']")
+    assert done.returncode == 65, done.stderr
+    assert "leaves out ass" in done.stderr
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.md")), ids=lambda path: path.stem)

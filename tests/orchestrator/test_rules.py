@@ -18,44 +18,50 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import PATIENCE_S, ROOT, family_tree, still_alive, storygen
 
-from orchestrator import call, cli, pipeline, profile
+from orchestrator import call, cli, motion, pipeline, profile
 from orchestrator.errors import StorygenError, error_table
 from orchestrator.stages import collect, scenes, script
 
 
 @st.composite
-def spoken(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]], float]:
-    """(cues, words, length of the narration) as the captions operation gives them."""
+def spoken(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]], float, list[int]]:
+    """(cues, words, length of the narration, paragraph of each line) as the captions operation gives them."""
     time, line = 0.2, 0
     cues: list[dict[str, Any]] = []
     words: list[dict[str, Any]] = []
+    paragraphs = [0]
     for _ in range(draw(st.integers(1, 40))):
         first, start = len(words), time
         for _ in range(draw(st.integers(1, 6))):
             length = draw(st.floats(0.1, 0.8))
-            words.append({"word": f"w{len(words)}", "start_s": time, "end_s": time + length, "line": line})
+            word = draw(st.sampled_from(["walked", "fell", "slept", "w"]))
+            words.append({"word": word, "start_s": time, "end_s": time + length, "line": line})
             time += length
         cues.append({"start_s": start, "end_s": time, "words": [first, len(words)]})
         if draw(st.booleans()):
             line += 1
+            paragraphs.append(paragraphs[-1] + draw(st.integers(0, 1)))
             time += draw(st.floats(0, 0.7))
-    return cues, words, time + 0.2
+    return cues, words, time + 0.2, paragraphs
+
+
+Told = tuple[list[dict[str, Any]], list[dict[str, Any]], float, list[int]]
 
 
 @given(spoken(), st.sampled_from([24, 25, 30, 60]))
-def test_shots_cover_the_film_to_the_frame_and_every_word_once(told: tuple[Any, Any, float], fps: int) -> None:
-    cues, words, duration = told
-    shots = scenes.shots(cues, words, duration, fps)
+def test_shots_cover_the_film_to_the_frame_and_every_word_once(told: Told, fps: int) -> None:
+    cues, words, duration, paragraphs = told
+    shots = scenes.shots(cues, words, duration, fps, paragraphs, "en")
     assert sum(shot["num_frames"] for shot in shots) == math.ceil(round(duration * fps, 6))
     assert " ".join(shot["text"] for shot in shots) == " ".join(word["word"] for word in words)
     assert [shot["number"] for shot in shots] == list(range(1, len(shots) + 1))
-    assert all(before["motion"] != after["motion"] for before, after in pairwise(shots))
+    assert all(before["motion"]["kind"] != after["motion"]["kind"] for before, after in pairwise(shots))
 
 
 @given(spoken())
-def test_every_cut_lies_between_two_cues_and_shots_last_2_to_10_s_where_they_can(told: tuple[Any, Any, float]) -> None:
-    cues, words, duration = told
-    shots = scenes.shots(cues, words, duration, 30)
+def test_every_cut_lies_between_two_cues_and_shots_last_2_to_10_s_where_they_can(told: Told) -> None:
+    cues, words, duration, paragraphs = told
+    shots = scenes.shots(cues, words, duration, 30, paragraphs, "en")
     gaps = [(before["end_s"] - 0.02, after["start_s"] + 0.02) for before, after in pairwise(cues)]
     for shot in shots[:-1]:
         assert any(low <= shot["end_s"] <= high for low, high in gaps)
@@ -73,10 +79,114 @@ def test_a_cut_goes_to_the_end_of_a_sentence_when_there_is_one() -> None:
 @pytest.mark.parametrize(("mark", "number"), [("", 1), (",", 2), ("、", 2), ("—", 2), (",”", 2)])
 def test_a_sentence_of_9_s_is_cut_after_a_comma_or_not_at_all(mark: str, number: int) -> None:
     words = [{"word": f"w{i}", "start_s": i * 0.5, "end_s": i * 0.5 + 0.5, "line": 0} for i in range(18)]
-    words[8]["word"] = f"w8{mark}"
+    words[0]["word"], words[8]["word"] = f"{'“' * ('”' in mark)}w0", f"w8{mark}"
     cues = [{"start_s": i * 1.5, "end_s": i * 1.5 + 1.5, "words": [3 * i, 3 * i + 3]} for i in range(6)]
-    shots = scenes.shots(cues, words, 9.0, 30)
+    shots = scenes.shots(cues, words, 9.0, 30, [0], "en")
     assert [shot["num_frames"] for shot in shots] == ([270] if number == 1 else [135, 135])
+
+
+def cut_texts(told: str) -> list[str]:
+    """The texts of the shots of a story: ``|`` parts lines, ``||`` paragraphs, a cue is a line, a letter 0.1 s."""
+    cues: list[dict[str, Any]] = []
+    words: list[dict[str, Any]] = []
+    paragraphs: list[int] = []
+    time = 0.0
+    for paragraph, lines in enumerate(told.split(" || ")):
+        for text in lines.split(" | "):
+            for cue in text.split(" / "):
+                first, start = len(words), time
+                for word in cue.split():
+                    end = time + len(word) / 10
+                    words.append({"word": word, "start_s": time, "end_s": end, "line": len(paragraphs)})
+                    time = end
+                cues.append({"start_s": start, "end_s": time, "words": [first, len(words)]})
+            paragraphs.append(paragraph)
+    return [shot["text"] for shot in scenes.shots(cues, words, time, 30, paragraphs, "en")]
+
+
+A, B, C = "A" * 30, "B" * 30, "C" * 40
+"""Words of 3 and 4 seconds."""
+
+
+@pytest.mark.parametrize(
+    ("told", "cut"),
+    [
+        (f"{A} | {B} || {C} | {A}", [f"{A} {B}", f"{C} {A}"]),
+        (f"{A} || {B} | {C} || {A}", [A, f"{B} {C}", A]),
+        (f"{A} | {B} | {C} | {A}", [f"{A} {B}", f"{C} {A}"]),
+        (f"{C} | “{A} | {B}” | {C}", [C, f"“{A} {B}”", C]),
+        (f"{C} | „{A}!“ | said {B} | {C}", [C, f"„{A}!“ said {B}", C]),
+        (f"{C} | „{C}!“ | He said {B} | {C}", [C, f"„{C}!“", f"He said {B}", C]),
+        (f"{C} | „{C}!“ | he said {B} | {C}", [C, f"„{C}!“ he said {B}", C]),
+        (f"{C} | He said, / «{A} {A}» | {C}", [C, f"He said, «{A} {A}»", C]),
+        (f"“{C} {A}. / And {B} {A}.”", [f"“{C} {A}.", f"And {B} {A}.”"]),
+    ],
+)
+def test_cuts_keep_together_what_belongs_together(told: str, cut: list[str]) -> None:
+    assert cut_texts(told) == cut
+
+
+# Motion
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "kinds"),
+    [
+        ("en", "The crow flew up and landed on the rim.", ["up", "down"]),
+        ("en", "She fell asleep in the silent house.", ["rest"]),
+        ("en", "He waited, then he ran.", ["along"]),
+        ("en", "The wheel turned and turned; she looked in.", ["around", "closer"]),
+        ("en-GB", "Far away the sky opened.", ["wider"]),
+        ("en", "The floor was made of stone.", []),
+        ("cs", "Řepa VYLETĚLA z hlíny, pes upadl.", ["up", "down"]),
+        ("de", "Da fielen die Sterne, und das Mädchen saß da.", ["down"]),
+        ("fr", "Il s’envola au-dessus du chemin.", ["up", "along"]),
+        ("fr", "Dans la maison, il dormait.", ["rest"]),
+        ("es", "El pájaro voló; la niña se acercó.", ["up", "closer"]),
+        ("zh", "它沉默地走近了井口。", ["closer"]),
+        ("zh", "海龟跳出井口，走了。", ["up", "along"]),
+        ("ar", "فَطَارَتِ العصافير ثم جلس الأسد.", ["up"]),
+        ("ar", "ونام الفأر.", ["rest"]),
+        ("xx", "She flew.", []),
+    ],
+)
+def test_words_of_motion_are_read_in_several_languages(language: str, text: str, kinds: list[str]) -> None:
+    assert motion.named_motions(text, language) == kinds
+
+
+def test_every_word_of_motion_is_found_as_what_it_is() -> None:
+    for language, table in motion.WORDS.items():
+        assert set(table) == {*motion.MOVES, "along"}
+        for kind, words in table.items():
+            for word in words.split(","):
+                assert motion.named_motions(word.replace("*", ""), language) == [kind], (language, word)
+
+
+def test_a_film_opens_moves_with_its_words_and_settles() -> None:
+    texts = ["He ran.", "He ran.", "He ran.", "The bird flew.", "The bird flew.", "Nothing.", "He slept.", "It fell."]
+    found = motion.motions(texts, [3.0] * 8, "en")
+    kinds = [shot["kind"] for shot in found]
+    assert kinds[:4] == ["zoom_in", "pan_right", "pan_left", "pan_up"]
+    assert kinds[4] not in {"pan_up", kinds[5]}
+    assert kinds[6:] == ["hold", "zoom_out"]
+
+
+@given(
+    st.lists(st.sampled_from(["He ran.", "It rose.", "It fell.", "He came closer.", "Far away.", "He slept.", "x"])),
+    st.data(),
+)
+def test_no_move_follows_its_like_none_hurries_and_stillness_is_rare(texts: list[str], data: st.DataObject) -> None:
+    seconds = [data.draw(st.floats(0.5, 10)) for _ in texts]
+    found = motion.motions(texts, seconds, "en")
+    kinds = [shot["kind"] for shot in found]
+    assert all(before != after for before, after in pairwise(kinds))
+    assert kinds[-1:] in ([], ["zoom_out"])
+    for shot, length in zip(found, seconds, strict=True):
+        assert 0 <= shot["strength"] <= min(1, motion.STRENGTH_PER_S * length) + 0.005
+        assert shot["kind"] != "hold" or length <= motion.LONGEST_HOLD_S
+    holds = [number for number, kind in enumerate(kinds) if kind == "hold"]
+    assert all(later - earlier > motion.SHOTS_BETWEEN_HOLDS for earlier, later in pairwise(holds))
+    assert found == motion.motions(texts, seconds, "en")
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from media.cues import Cue, Limits, build, cells, units
+from media.cues import Cue, Limits, build, cells, direction_mark, units
 from runtime.context import Context
 from runtime.errors import WorkerError
 
@@ -19,7 +20,8 @@ MEDIA_TYPES = {"srt": "application/x-subrip", "vtt": "text/vtt", "ass": "text/x-
 FAST_WORDS_PER_S = 4.0
 EM_AT_1080 = 72
 """Default em size in pixels for a film whose shorter side has 1080."""
-_OUTLINE_EM, _SHADOW_EM = 0.07, 0.035
+_EMBEDDINGS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_OUTLINE_EM, _SHADOW_EM = 0.08, 0.04
 
 
 def captions(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A002 - the wire's word
@@ -37,7 +39,7 @@ def captions(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa
     if "ass" in formats:
         from media.typeface import Typeface
 
-        typeface, look = Typeface("".join(word for word, _, _ in words), language=input["language"]), _look(input)
+        typeface, look = Typeface(" ".join(word for word, _, _ in words), language=input["language"]), _look(input)
     if words:
         cues = _cues(words, input, typeface, look, context)
     else:
@@ -59,12 +61,16 @@ def _invalid(pointer: str, message: str, hint: str | None = None) -> WorkerError
 
 
 def _read_words(given: list[dict[str, Any]]) -> list[tuple[str, int, int]]:
-    """(text, start, end) in centiseconds; blanks within a word become one space, control characters go."""
+    """(text, start, end) in centiseconds; blanks within a word become one space.
+
+    What draws nothing and would harm goes: control characters, and the marks that embed or override a direction, for
+    cues part them from the mark that ends them. Each line's direction is found from its letters.
+    """
     words: list[tuple[str, int, int]] = []
     for number, word in enumerate(given):
         pointer, start, end = f"/input/words/{number}", word["start_s"], word["end_s"]
         text = unicodedata.normalize("NFC", " ".join(word["word"].split()))
-        text = "".join(char for char in text if unicodedata.category(char) != "Cc")
+        text = "".join(char for char in text if unicodedata.category(char) != "Cc" and char not in _EMBEDDINGS)
         if not cells(text) or not text.strip():
             raise _invalid(f"{pointer}/word", f"Word {number}, {word['word']!r}, shows nothing.", "Leave it out.")
         if end < start:
@@ -82,25 +88,28 @@ def _look(wanted: dict[str, Any]) -> Any:
     width, height = wanted["width"], wanted["height"]
     em = float(wanted["font_size_px"] or EM_AT_1080 * min(width, height) / 1080)
     edge = wanted["edge_margin"] if wanted["edge_margin"] is not None else 0.22 if height > width else 0.10
+    style, boxed = wanted["style"], wanted["style"] == "boxed"
     return Look(
         width=width,
         height=height,
         em=round(em, 1),
-        outline=round(_OUTLINE_EM * em, 1),
-        shadow=round(_SHADOW_EM * em, 1),
+        outline=0 if boxed else round(_OUTLINE_EM * em, 1),
+        shadow=0 if boxed else round(_SHADOW_EM * em, 1),
         side_margin=round(wanted["side_margin"] * width),
         edge_margin=round(edge * height),
         position=wanted["position"],
         text_color=wanted["text_color"],
         outline_color=wanted["outline_color"],
-        highlight_color=wanted["highlight_color"] if wanted["style"] == "highlight" else None,
+        highlight_color=None if style == "plain" else wanted["highlight_color"],
+        box_color=wanted["box_color"] if boxed else None,
+        box_opacity=wanted["box_opacity"],
     )
 
 
 def _cues(
     words: list[tuple[str, int, int]], wanted: dict[str, Any], typeface: Any, look: Any, context: Context
 ) -> list[Cue]:
-    width = (look.width - 2 * look.side_margin - 2 * look.outline) / look.em if look else None
+    width = (look.width - 2 * (look.side_margin + look.outline + look.box_padding)) / look.em if look else None
     limits = Limits(
         words_per_line=wanted["max_words_per_line"],
         chars_per_line=wanted["max_chars_per_line"],
@@ -112,8 +121,11 @@ def _cues(
     measure = typeface.width if typeface else lambda text: 0.0
     last = None if wanted["duration_s"] is None else round(100 * wanted["duration_s"])
     try:
-        return build(units(words, limits, measure), limits, measure(" "), last, context.check)
+        return build(units(words, limits, measure), limits, measure(" "), last, context.check, wanted["language"])
     except ValueError as error:
+        if look is None:
+            message = f"max_chars_per_line is {limits.chars_per_line}: {error}."
+            raise _invalid("/input/max_chars_per_line", message, "Allow more.") from error
         message = f"font_size_px is {look.em:g} on a film {look.width} px wide: {error}."
         raise _invalid("/input/font_size_px", message, "Ask for a smaller size or smaller margins.") from error
 
@@ -161,14 +173,19 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def to_srt(cues: list[Cue]) -> str:
-    """SubRip text. The format has no escapes: U+2060, which draws nothing, parts what a player would take for a tag."""
+    """SubRip text.
+
+    The format has no escapes, and players take for tags what begins like HTML or ASS. Only there, U+2060 (word joiner)
+    is put in, which draws nothing: ``<b`` ``{\\b`` ``{y:`` ``\\N`` ``-->``. Against the players built on libass, which
+    hide whatever stands in braces, nothing helps: those are shown the WebVTT or ASS file.
+    """
 
     def safe(line: str) -> str:
-        return re.sub(r"<(?=[a-zA-Z/!?])|\{(?=\S)|\\(?=[a-zA-Z])|-(?=->)", "\\g<0>\u2060", line)
+        return re.sub(r"<(?=[^\s\d])|\{(?=\\|[a-zA-Z]:)|\\(?=[Nnh{}])|-(?=->)", "\\g<0>\u2060", line)
 
     blocks = (
-        f"{number}\n{_time(cue.start, ',')} --> {_time(cue.end, ',')}\n" + "\n".join(map(safe, cue.texts)) + "\n"
-        for number, cue in enumerate(cues, 1)
+        f"{number}\n{_time(cue.start, ',')} --> {_time(cue.end, ',')}\n{text}\n"
+        for number, (cue, text) in enumerate(zip(cues, _shown(cues, safe), strict=True), 1)
     )
     return "\n".join(blocks)
 
@@ -180,9 +197,17 @@ def to_vtt(cues: list[Cue]) -> str:
         return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
     blocks = (
-        f"{_time(cue.start, '.')} --> {_time(cue.end, '.')}\n" + "\n".join(map(safe, cue.texts)) + "\n" for cue in cues
+        f"{_time(cue.start, '.')} --> {_time(cue.end, '.')}\n{text}\n"
+        for cue, text in zip(cues, _shown(cues, safe), strict=True)
     )
     return "\n".join(["WEBVTT\n", *blocks])
+
+
+def _shown(cues: list[Cue], safe: Callable[[str], str]) -> Iterator[str]:
+    """The lines of each cue, each with the mark that gives it the direction of the whole text."""
+    mark = direction_mark(cues)
+    for cue in cues:
+        yield "\n".join(mark + safe(line) for line in cue.texts)
 
 
 def _time(centiseconds: int, mark: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from media import ffmpeg as encoder
-from media.loudness import AUDIO_BITRATE, PRESETS, SAMPLE_RATE, Figures, measure, normalised
+from media.loudness import AUDIO_BITRATE, PRESETS, SAMPLE_RATE, Figures, heard, measure, normalised
 from media.source import moving_picture, open_media, pcm_blocks, picture_frames, readable
 from runtime.context import Context
 from runtime.errors import WorkerError
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
 SHORT_CLIP_TOLERANCE_FRAMES = 0.5
 SUBTITLES = "srt,webvtt,ass"
+TO_BLACK_S = 0.4
+"""The end of the hold, over which the picture fades to black."""
+MUSIC_FADE_S = 1.0
+"""Music comes in over this long, and goes out over no less."""
+SEAM_S = 0.25
+"""Each pass of the music is blended into the next over this long: a bare seam clicks."""
+KEY_LUFS = -14.0
+"""The narration that the music listens to is brought to this loudness, which the compressor is set for."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +45,19 @@ def compose(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
     """The operation ``compose``; see its schema."""
     width, height, fps = input["width"], input["height"], input["fps"]
     shots = [Shot(**shot) for shot in input["shots"]]
-    total = sum(shot.num_frames for shot in shots)
+    hold = round(input["end_hold_s"] * fps)
+    total = sum(shot.num_frames for shot in shots) + hold
     _warn_of_short_clips(shots, input["transition_frames"], fps, context)
     if input["subtitles"] is not None and input["subtitles_mode"] == "carry":
         _check_subtitles(input["subtitles"])
-    sound, loudness = _soundtrack(input, total / fps, context)
+    title = _title(input, total / fps, context)
+    sound, loudness = _soundtrack(input, total / fps, hold / fps, context)
     film = context.temporary("mp4")
     codec = _encoder(input["encoder"], context)
-    stream, environment = _stream(input, sound, film, codec, context)
+    stream, environment = _stream(input, sound, title, film, codec, context)
     size = (width, height, fps)
     with closing(blended(shots, input["transition_frames"], size)) as frames:
-        blocks = (frame.tobytes() for frame in frames)
+        blocks = (frame.data for frame in held(frames, hold, round(TO_BLACK_S * fps)))
         encoder.run(stream, blocks=encoder.counted(blocks, total, context), environment=environment, context=context)
     facts = {"width": width, "height": height, "fps": fps, "num_frames": total, "duration_s": round(total / fps, 6)}
     return {"video": context.publish(film, "video/mp4", **facts), "encoder": codec, "loudness": loudness}
@@ -78,13 +88,32 @@ def _fades(shots: list[Shot], transition_frames: int) -> list[int]:
     return [*(min(transition_frames, following.num_frames) for following in shots[1:]), 0]
 
 
+def held(frames: Iterable[np.ndarray], hold: int, to_black: int) -> Iterator[np.ndarray]:
+    """The frames, then the last one ``hold`` frames longer, its last ``to_black`` (at most all) fading to black."""
+    import numpy as np
+
+    last = None
+    for last in frames:
+        yield last
+    if last is None:
+        return
+    black = np.full_like(last, 16)
+    black[len(last) * 2 // 3 :] = 128  # no colour
+    to_black = min(to_black, hold)
+    for left in reversed(range(hold)):
+        yield last if left >= to_black else mixed(black, last, left / to_black)
+
+
 def mixed(before: np.ndarray, after: np.ndarray, share: float) -> np.ndarray:
     """``share`` (0…1) of ``after`` over ``before``, rounded to 8 bits."""
     import numpy as np
 
     weight = round(share * 256)
-    total = before.astype(np.uint16) * (256 - weight) + after.astype(np.uint16) * weight + 128
-    return (total >> 8).astype(np.uint8)
+    total = np.multiply(before, np.uint16(256 - weight), dtype=np.uint16)
+    total += np.multiply(after, np.uint16(weight), dtype=np.uint16)
+    total += 128
+    total >>= 8
+    return total.astype(np.uint8)
 
 
 def _warn_of_short_clips(shots: list[Shot], transition_frames: int, fps: int, context: Context) -> None:
@@ -122,19 +151,23 @@ def _check_subtitles(path: str) -> None:
         ) from error
 
 
-def _soundtrack(input: dict[str, Any], seconds: float, context: Context) -> tuple[Path, Figures]:  # noqa: A002
+def _soundtrack(input: dict[str, Any], seconds: float, hold_s: float, context: Context) -> tuple[Path, Figures]:  # noqa: A002
     """The finished AAC file, exactly as long as the picture, and its measured loudness."""
-    samples = round(seconds * SAMPLE_RATE)
+    samples, hold = round(seconds * SAMPLE_RATE), round(hold_s * SAMPLE_RATE)
     narration, music, preset = input["narration"], input["music"], input["loudness"]
     output = context.temporary("m4a")
 
     def spoken() -> Iterator[bytes]:
-        return fitted(pcm_blocks(narration, sample_rate=SAMPLE_RATE, channels=2) if narration else (), samples)
+        sound = pcm_blocks(narration, sample_rate=SAMPLE_RATE, channels=2) if narration else ()
+        return faded(fitted(sound, samples), samples, rise=0, fall=hold)
 
     blocks = spoken
     if music:
+        fade = min(round(MUSIC_FADE_S * SAMPLE_RATE), samples // 2)
+        gain, key_gain = _music_gains(spoken(), fitted(looped(music), samples), input["music_gain_db"], context)
         mix = context.temporary("wav")
-        encoder.run(_ducked(input, mix), blocks=side_by_side(spoken(), looped(music), samples), context=context)
+        bed = faded(fitted(looped(music), samples), samples, rise=fade, fall=max(fade, hold))
+        encoder.run(_ducked(gain, key_gain, mix), blocks=side_by_side(spoken(), bed, samples), context=context)
 
         def blocks() -> Iterator[bytes]:
             return fitted(pcm_blocks(mix, sample_rate=SAMPLE_RATE, channels=2), samples)
@@ -150,6 +183,20 @@ def _soundtrack(input: dict[str, Any], seconds: float, context: Context) -> tupl
     return output, measure(output)
 
 
+def _music_gains(
+    spoken: Iterable[bytes], music: Iterable[bytes], wanted_db: float, context: Context
+) -> tuple[float, float]:
+    """(gain of the music, gain of the narration that it listens to), in dB.
+
+    The music then lies ``wanted_db`` from the narration's loudness, however loud its file is. Without a narration, or
+    where one of them is silent, both stay as they are.
+    """
+    speech, bed = (heard(blocks, context)[0]["integrated_lufs"] for blocks in (spoken, music))
+    if speech is None or bed is None:
+        return 0.0, 0.0
+    return speech + wanted_db - bed, KEY_LUFS - speech
+
+
 def fitted(blocks: Iterable[bytes], samples: int, *, channels: int = 2) -> Iterator[bytes]:
     """Cut 32-bit float blocks, or fill them with silence, to exactly ``samples`` samples a channel."""
     left = samples * channels * 4
@@ -163,15 +210,46 @@ def fitted(blocks: Iterable[bytes], samples: int, *, channels: int = 2) -> Itera
         left -= SAMPLE_RATE * channels * 4
 
 
-def looped(path: str) -> Iterator[bytes]:
-    """A file's sound over and over; ends only if the file has none."""
-    while True:
-        empty = True
-        for block in pcm_blocks(path, sample_rate=SAMPLE_RATE, channels=2):
-            empty = False
+def faded(blocks: Iterable[bytes], samples: int, *, rise: int, fall: int) -> Iterator[bytes]:
+    """Stereo sound of ``samples`` samples that comes in over the first ``rise`` and goes out over the last ``fall``."""
+    import numpy as np
+
+    position = 0
+    for block in blocks:
+        at = np.arange(position, position + len(block) // 8)
+        position += len(at)
+        if at[0] >= rise and position <= samples - fall:
             yield block
-        if empty:
+            continue
+        shares = [(at + 0.5) / max(rise, 1e-9), (samples - at - 0.5) / max(fall, 1e-9)]
+        gain = np.prod([np.sin(np.clip(share, 0, 1) * np.pi / 2) ** 2 for share in shares], axis=0)
+        yield (np.frombuffer(block, np.float32).reshape(-1, 2) * gain[:, None].astype(np.float32)).tobytes()
+
+
+def looped(path: str) -> Iterator[bytes]:
+    """A file's sound over and over, each pass blended into the next; ends only if the file has none."""
+    import numpy as np
+
+    longest = round(SEAM_S * SAMPLE_RATE)
+    tail = np.zeros((0, 2), np.float32)
+    while True:
+        held, count, seam = np.zeros((0, 2), np.float32), 0, len(tail)
+        for block in pcm_blocks(path, sample_rate=SAMPLE_RATE, channels=2):
+            held = np.concatenate([held, np.frombuffer(block, np.float32).reshape(-1, 2)])
+            count += len(block) // 8
+            if len(tail) and len(held) >= seam:
+                turn = (np.arange(seam, dtype=np.float32)[:, None] + 0.5) / seam * (np.pi / 2)
+                held[:seam] = held[:seam] * np.sin(turn) + tail * np.cos(turn)
+                tail = tail[:0]
+            if not len(tail) and len(held) > longest:
+                yield held[:-longest].tobytes()
+                held = held[-longest:]
+        if not count:
             return
+        seam = min(longest, count // 4)  # of a short sound less, so that something is left between two seams
+        if len(held) > seam:
+            yield held[: len(held) - seam].tobytes()
+        tail = held[len(held) - seam :]
 
 
 def side_by_side(first: Iterable[bytes], second: Iterable[bytes], samples: int) -> Iterator[bytes]:
@@ -191,17 +269,15 @@ def side_by_side(first: Iterable[bytes], second: Iterable[bytes], samples: int) 
         yield np.concatenate([left, right], axis=1).tobytes()
 
 
-def _ducked(input: dict[str, Any], output: Path) -> Any:  # noqa: A002 - the wire's word
+def _ducked(gain: float, key_gain: float, output: Path) -> Any:
     """Channels 1 and 2 are the narration, 3 and 4 the music, which steps back while somebody speaks."""
     import ffmpeg
 
     both = ffmpeg.input("pipe:0", f="f32le", ar=SAMPLE_RATE, ac=4).audio.filter_multi_output("asplit", 3)
     voice = both[0].filter("channelmap", map="0|1", channel_layout="stereo")
-    key = both[1].filter("channelmap", map="0|1", channel_layout="stereo")
-    music = (
-        both[2].filter("channelmap", map="2|3", channel_layout="stereo").filter("volume", f"{input['music_gain_db']}dB")
-    )
-    ducked = ffmpeg.filter([music, key], "sidechaincompress", threshold=0.03, ratio=8, attack=20, release=400)
+    key = both[1].filter("channelmap", map="0|1", channel_layout="stereo").filter("volume", f"{key_gain:.2f}dB")
+    music = both[2].filter("channelmap", map="2|3", channel_layout="stereo").filter("volume", f"{gain:.2f}dB")
+    ducked = ffmpeg.filter([music, key], "sidechaincompress", threshold=0.03, ratio=2, attack=20, release=600)
     mix = ffmpeg.filter([voice, ducked], "amix", inputs=2, duration="first", normalize=0)
     return mix.output(str(output), v="error", **{"c:a": "pcm_f32le"})
 
@@ -218,6 +294,7 @@ def _encoder(wanted: str, context: Context) -> str:
 def _stream(
     input: dict[str, Any],  # noqa: A002 - the wire's word
     sound: Path,
+    title: Path | None,
     film: Path,
     codec: str,
     context: Context,
@@ -230,15 +307,45 @@ def _stream(
     options |= {"c:a": "copy", "movflags": "+faststart", "v": "error"}
     if input["title"] is not None:
         options["metadata"] = f"title={input['title']}"
-    streams, environment = [ffmpeg.input(str(sound)).audio], {}
-    subtitles = input["subtitles"]
+    streams = [ffmpeg.input(str(sound)).audio]
+    subtitles, burnt = input["subtitles"], [] if title is None else [title]
     if subtitles is not None and input["subtitles_mode"] == "burn":
-        from media.fonts import font_folder, fonts_of
-
-        folder = context.temporary("fonts")
-        environment = font_folder(fonts_of(Path(subtitles)), folder)
-        picture = picture.filter("ass", filename=subtitles, fontsdir=str(folder))
+        burnt.append(Path(subtitles))
     elif subtitles is not None:
         options["c:s"] = "mov_text"
         streams.append(encoder.file_input(subtitles, SUBTITLES)["s"])
+    folder = context.temporary("fonts")
+    for file in burnt:
+        picture = picture.filter("ass", filename=str(file), fontsdir=str(folder))
+    environment = _fonts(burnt, folder) if burnt else {}
     return ffmpeg.output(picture, *streams, str(film), **options), environment
+
+
+def _fonts(files: list[Path], folder: Path) -> dict[str, str]:
+    """The environment in which FFmpeg finds the fonts of all these ASS files, in ``folder``."""
+    from media.fonts import font_folder, fonts_of
+
+    uses: dict[Any, set[str]] = {}
+    for file in files:
+        for face, characters in fonts_of(file).items():
+            uses.setdefault(face, set()).update(characters)
+    return font_folder(uses, folder)
+
+
+def _title(input: dict[str, Any], seconds: float, context: Context) -> Path | None:  # noqa: A002 - the wire's word
+    """The ASS file of the title that stands over the film's beginning; None for none."""
+    if not input["title_s"] or not (input["title"] or "").strip():
+        return None
+    from media import title
+
+    file = context.temporary("ass")
+    title.write(
+        file,
+        input["title"],
+        width=input["width"],
+        height=input["height"],
+        language=input["language"],
+        look=title.FILM,
+        seconds=min(input["title_s"], seconds),
+    )
+    return file

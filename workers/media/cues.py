@@ -1,8 +1,9 @@
 """From timed words to caption cues: where a cue begins and ends, and how its lines are broken.
 
 The best of all divisions is found by dynamic programming over a cost: breaks cost least at sentence ends, then at
-phrases and pauses; lone short words, cues that flash by and ragged lines cost most. Times are whole centiseconds
-throughout, which is what ASS can say, so that every format shows the same times.
+phrases and pauses, then before a word that opens one (``leaning``); lone short words, cues that flash by and ragged
+lines cost most. Times are whole centiseconds throughout, which is what ASS can say, so that every format shows the same
+times.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ import itertools
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+
+from media.clusters import clusters, is_emoji
+from media.leaning import leaning, ordinal
 
 PAUSE_CS = 70
 """A silence longer than this always ends the cue."""
@@ -20,16 +25,31 @@ JOIN_CS = 30
 """A cue whose successor comes sooner than this stays until then, or the screen would blink."""
 ROUNDING = 1e-9
 """Running sums of widths, in ems, are off by less."""
+SENTENCE_END, PHRASE_END, MID_PHRASE, WITHIN_WORD, TORN_MARK = 0.0, 0.25, 0.9, 3.0, 9.0
+"""Costs of a break there; one cue more costs 1."""
+CUE_BREAK, LINE_BREAK = 1.4, 0.8
+"""How much they count for a cue and for a line that ends there: within a cue the eye only has to go down."""
 _PHRASE_CS = 25  # a breath: as good a place to break as a comma
 
-_SENTENCE = re.compile(r"[.!?…。！？؟।]+[\"'”’»)\]」』\s]*$")  # « Qui ? » has blanks, inside a word too
-_CLAUSE = re.compile(r"[,;:،；：，、–—-]+[\"'”’»)\]」』\s]*$")
+_SENTENCE = re.compile(r"[.!?…。！？؟।۔]+[\"'”’»)\]」』\s]*$")  # « Qui ? » has blanks, inside a word too
+_CLAUSE = re.compile(r"[,;:،؛；：，、–—-]+[\"'”’»)\]」』\s]*$")
 _ABBREVIATION = re.compile(r"^[\"'“‘«(]*(mr|mrs|ms|dr|st|prof|sr|jr|vs|bzw|tzv|např|mme|sra|(\w\.)*\w)\.$", re.I)
-_CLOSING = re.compile(r"^[\W_]*[,.!?…。！？、，；：」』）)\]”’»%؟،;:]+$")
-_UNSPACED = re.compile(
-    "[\u2e80-\u2fdf\u3000-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-    "\ufe30-\ufe4f\uff00-\uff9f\U00020000-\U0003ffff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"
+# What may not begin a line (Japanese adds small kana and length marks), and what may not end one.
+_CLOSING = re.compile(
+    r"[,.!?…。！？、，；：」』）)\]”’»›%؟،؛;:〉》】〕々〻ゝゞーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ]"
 )
+_OPENING = re.compile(r".*[“‘«‹(\[「『（〈《【〔¿¡„‚]$", re.S)
+_ONLY_CLOSING = re.compile(rf"^[\W_]*{_CLOSING.pattern}+$")
+_ONLY_OPENING = re.compile(r"^[“‘«‹(\[¿¡„‚]+$")
+_IDEOGRAPHS = (
+    "\u2e80-\u2fdf\u3000-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\ufe30-\ufe4f\uff00-\uff9f\U00020000-\U0003ffff"
+)
+_IDEOGRAPH = re.compile(f"[{_IDEOGRAPHS}]")
+_UNSPACED = re.compile(f"[{_IDEOGRAPHS}\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+_CUT_AFTER = "-–—/_.@&=\u200b\u00ad"
+_CUT_BEFORE = "\u0e40\u0e41\u0e42\u0e43\u0e44"  # the vowels that Thai writes before a syllable
+_KANJI_END, _KANA_START = re.compile(r"[\u3400-\u9fff々]$"), re.compile(r"[\u3041-\u3096]")
 
 
 @dataclass(frozen=True)
@@ -55,7 +75,7 @@ class Unit:
     width: float
     cells: int
     glued: bool
-    """Follows without a blank: Chinese and other scripts that write none, and pieces of one word."""
+    """Follows without a blank: Chinese and Japanese, which write none, and pieces of one word."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +106,22 @@ def line_text(line: Sequence[Unit]) -> str:
     return "".join(("" if number == 0 or unit.glued else " ") + unit.text for number, unit in enumerate(line))
 
 
+def direction_mark(cues: list[Cue]) -> str:
+    """U+200F or U+200E where the text is right-to-left or mixed: a line's own first letter must not turn its order."""
+    kinds = [unicodedata.bidirectional(char) for cue in cues for unit in cue.units for char in unit.text]
+    right, left = sum(kind in {"R", "AL"} for kind in kinds), kinds.count("L")
+    return "" if not right else "\u200f" if right > left else "\u200e"
+
+
 def cells(text: str) -> int:
-    """Number of character cells: a wide (CJK) character takes two, a combining mark or joiner none."""
-    drawn = [char for char in text if unicodedata.category(char) not in {"Mn", "Me", "Cf"}]
+    """Number of character cells: an emoji or a wide (CJK) character takes two, a combining mark or joiner none."""
+    return sum(map(_cells, clusters(text)))
+
+
+def _cells(cluster: str) -> int:
+    if is_emoji(cluster):
+        return 2
+    drawn = [char for char in cluster if unicodedata.category(char) not in {"Mn", "Me", "Cf"}]
     return len(drawn) + sum(unicodedata.east_asian_width(char) in "WF" for char in drawn)
 
 
@@ -113,9 +146,10 @@ def units(words: Sequence[tuple[str, int, int]], limits: Limits, width: Callable
 
 
 def _joined(texts: Sequence[str]) -> list[bool]:
-    """Whether each word follows the one before without a blank: between two scripts that write none.
+    """Whether each word follows the one before without a blank: between two Chinese or Japanese signs.
 
-    Their own punctuation says so too. Quotes, which all scripts share, belong to the letters nearest to them.
+    Their own punctuation says so too. Quotes, which all scripts share, belong to the letters nearest to them. Thai,
+    Lao, Khmer and Burmese write a blank between phrases: their words come as long as that, and the blank stays.
     """
 
     letters = [[char for char in text if not unicodedata.category(char).startswith("P")] for text in texts]
@@ -130,7 +164,7 @@ def _joined(texts: Sequence[str]) -> list[bool]:
 
 
 def _unspaced(before: str, after: str) -> bool:
-    return bool(_UNSPACED.match(before) and _UNSPACED.match(after))
+    return bool(_IDEOGRAPH.match(before) and _IDEOGRAPH.match(after))
 
 
 def build(
@@ -139,20 +173,21 @@ def build(
     blank: float,
     last_cs: int | None = None,
     check: Callable[[], None] = lambda: None,
+    language: str = "en",
 ) -> list[Cue]:
     """Divide the units into cues. ``blank`` is the width of a space in ems, ``last_cs`` the end of the film.
 
-    ``check`` is called again and again and may raise to end the work.
+    ``check`` is called again and again and may raise to end the work. ``language`` says which words lean on others.
     """
-    count, sizes = len(parts), _Sizes(parts, limits, blank)
+    count, sizes, breaks = len(parts), _Sizes(parts, limits, blank), break_costs(parts, language)
     best: list[tuple[float, int, tuple[int, ...]]] = [(0.0, 0, ()), *[(math.inf, 0, ())] * count]
     for first in range(count):
         check()
-        for stop, ragged, starts in _layouts(parts, first, sizes, limits.lines):
+        for stop, ragged, starts in _layouts(parts, first, sizes, breaks, limits.lines):
             if stop > first + 1 and not _together(parts, first, stop, limits):
                 break
             room = _room(parts, stop, last_cs)
-            cost = best[first][0] + ragged + _cue_cost(parts, first, stop, room, limits)
+            cost = best[first][0] + ragged + _cue_cost(parts, first, stop, breaks, room, limits)
             if cost < best[stop][0]:
                 best[stop] = (cost, first, starts)
     cues: list[Cue] = []
@@ -187,35 +222,62 @@ def _end(parts: Sequence[Unit], first: int, stop: int, room: int | None, limits:
     return max(start + 1, min(end, start + limits.max_cs))
 
 
-def _cue_cost(parts: Sequence[Unit], first: int, stop: int, room: int | None, limits: Limits) -> float:
-    inside, last = parts[first : stop - 1], parts[stop - 1]
-    shown = _end(parts, first, stop, room, limits) - parts[first].start
-    cost = 1.0  # fewer cues are calmer
-    if stop < len(parts):
-        cost += _break_cost(last, parts[stop])
-    for unit, following in itertools.pairwise(parts[first:stop]):
-        cost += 1.6 if _ends_sentence(unit.text) else 0.0
-        cost += 0.5 if following.start - unit.end > _PHRASE_CS else 0.0
+def _cue_cost(
+    parts: Sequence[Unit], first: int, stop: int, breaks: Sequence[float], room: int | None, limits: Limits
+) -> float:
+    last, shown = parts[stop - 1], _end(parts, first, stop, room, limits) - parts[first].start
+    cost = 1.0 + CUE_BREAK * breaks[stop]  # fewer cues are calmer
+    for k in range(first + 1, stop):
+        cost += 1.6 if breaks[k] == SENTENCE_END else 0.0
+        cost += 0.5 if parts[k].start - parts[k - 1].end > _PHRASE_CS else 0.0
     if shown < limits.min_cs:
         cost += 1.0 + 3.0 * (limits.min_cs - shown) / limits.min_cs
-    if not inside and last.cells <= 4 and not (_ends_sentence(last.text) and shown >= limits.min_cs):
+    if stop == first + 1 and last.cells <= 4 and not (breaks[stop] == SENTENCE_END and shown >= limits.min_cs):
         cost += 1.5
     room_for = limits.lines * limits.chars_per_line if limits.width is None else limits.lines * limits.width
     filled = sum(unit.cells if limits.width is None else unit.width for unit in parts[first:stop]) / room_for
     return cost + 0.8 * max(0.0, 1 - filled) ** 2  # squared: two even cues rather than a full one and a crumb
 
 
-def _break_cost(unit: Unit, following: Unit) -> float:
-    """What it costs to end a line or a cue after this unit; 0 at a sentence end."""
+def break_costs(parts: Sequence[Unit], language: str) -> list[float]:
+    """What it costs to end a line or a cue before each unit, and after the last."""
+    words = leaning(language)
+    bare = [_bare(unit.text) for unit in parts]
+    # Chinese writes no blanks between words, but two signs that meet again and again are one.
+    met = Counter(pair for pair in itertools.pairwise(bare))
+    costs = [SENTENCE_END]
+    for (unit, following), pair in zip(itertools.pairwise(parts), itertools.pairwise(bare), strict=True):
+        cost = _break_cost(unit, following, language)
+        if MID_PHRASE <= cost < WITHIN_WORD:
+            cost += words.after(pair[0]) + words.before(pair[1])
+            if following.glued:
+                okurigana = bool(_KANJI_END.search(pair[0]) and _KANA_START.match(pair[1]))
+                cost += 0.5 * (pair[0] == pair[1] or met[pair] > 1) + 0.5 * okurigana
+            elif unit.text.rstrip(".")[-1:].isdigit() or _ABBREVIATION.match(unit.text):
+                cost += 0.9  # 300 | metres, Mr. | Fox
+        costs.append(cost)
+    return [*costs, SENTENCE_END]
+
+
+def _bare(text: str) -> str:
+    """A word without the punctuation around it."""
+    kept = [k for k, char in enumerate(text) if not unicodedata.category(char).startswith("P")]
+    return text[kept[0] : kept[-1] + 1].casefold() if kept else ""
+
+
+def _break_cost(unit: Unit, following: Unit, language: str) -> float:
+    """By marks and pauses alone."""
     if following.word == unit.word:
-        return 3.0
-    if following.cells and _CLOSING.match(following.text):
-        return 5.0
-    if _ends_sentence(unit.text):
-        return 0.0
+        return WITHIN_WORD
+    # Between blanks a mark alone: at a word, “ opens in one country and closes in another.
+    closing, opening = (_CLOSING, _OPENING) if following.glued else (_ONLY_CLOSING, _ONLY_OPENING)
+    if closing.match(following.text) or opening.match(unit.text):
+        return TORN_MARK
+    if _ends_sentence(unit.text) and not ordinal(unit.text, following.text, language):
+        return SENTENCE_END
     if _CLAUSE.search(unit.text) or following.start - unit.end >= _PHRASE_CS:
-        return 0.25
-    return 0.9 if unit.cells > 3 or unit.glued else 1.2  # "the", "and", "of" belong to what follows
+        return PHRASE_END
+    return MID_PHRASE
 
 
 def _ends_sentence(text: str) -> bool:
@@ -223,7 +285,7 @@ def _ends_sentence(text: str) -> bool:
 
 
 def _layouts(
-    parts: Sequence[Unit], first: int, sizes: _Sizes, most_lines: int
+    parts: Sequence[Unit], first: int, sizes: _Sizes, breaks: Sequence[float], most_lines: int
 ) -> Iterator[tuple[int, float, tuple[int, ...]]]:
     """(stop, cost, where each line starts) of the fewest lines that hold the units up to each stop, while any do.
 
@@ -238,7 +300,7 @@ def _layouts(
             if full > 1:
                 break
             price = 2 * full**2 + (0.5 if stop == start + 1 and parts[start].cells <= 4 else 0.0)
-            price += 0.4 * _break_cost(parts[start - 1], parts[start]) if start > first else 0.0
+            price += LINE_BREAK * breaks[start] if start > first else 0.0
             for before, row in itertools.pairwise(rows):
                 if start in before:
                     cost, filled, starts = before[start]
@@ -272,32 +334,46 @@ class _Sizes:
 
 
 def _pieces(text: str, limits: Limits, width: Callable[[str], float]) -> list[str]:
-    """The text itself where it fits a line, else the fewest even pieces that do, cut between whole characters."""
+    """The text itself where it fits a line, else the fewest even pieces that do, cut between whole characters.
+
+    No hyphen is added: what is shown is the story's text. A cut moves a little to stand after a hyphen or a slash, or
+    where a Thai syllable surely begins.
+    """
 
     def fits(piece: str) -> bool:
         return cells(piece) <= limits.chars_per_line and (limits.width is None or width(piece) <= limits.width)
 
     if fits(text):
         return [text]
-    whole = _clusters(text)
-    least = max(cells(text) / limits.chars_per_line, width(text) / limits.width if limits.width else 0.0)
-    for count in range(max(2, math.ceil(least)), len(whole) + 1):
-        marks = [len(whole) * k // count for k in range(count + 1)]
-        pieces = ["".join(whole[a:b]) for a, b in itertools.pairwise(marks)]
-        if all(map(fits, pieces)):
-            return pieces
-    raise ValueError(f"{max(whole, key=width)!r} alone is wider than a line")
+    for whole in (_unbroken(text), clusters(text)):
+        good = [k for k in range(1, len(whole)) if whole[k - 1][-1] in _CUT_AFTER or whole[k][0] in _CUT_BEFORE]
+        least = max(cells(text) / limits.chars_per_line, width(text) / limits.width if limits.width else 0.0)
+        for count in range(max(2, math.ceil(least)), len(whole) + 1):
+            for marks in _marks(len(whole), count, good):
+                pieces = ["".join(whole[a:b]) for a, b in itertools.pairwise(marks)]
+                if all(map(fits, pieces)):
+                    return pieces
+    raise ValueError(f"{max(clusters(text), key=lambda one: (width(one), cells(one)))!r} alone is wider than a line")
 
 
-def _clusters(text: str) -> list[str]:
-    """Characters with their marks, joiners and modifiers: what must not be cut apart."""
+def _marks(length: int, count: int, good: Sequence[int]) -> Iterator[list[int]]:
+    """Where to cut into ``count`` pieces: evenly but for good places near by, then evenly."""
+    even = [length * k // count for k in range(count + 1)]
+    reach = length / count / 3
+    moved = []
+    for mark in even[1:-1]:
+        distance, near = min(((abs(k - mark), k) for k in good), default=(length, mark))
+        moved.append(near if distance <= reach else mark)
+    yield [0, *moved, length]
+    yield even
+
+
+def _unbroken(text: str) -> list[str]:
+    """The clusters of a word, commas and quotes with the letter they stand at: better not cut apart."""
     found: list[str] = []
-    for char in text:
-        skin_tone = "\U0001f3fb" <= char <= "\U0001f3ff"
-        joins = skin_tone or unicodedata.category(char) in {"Mn", "Mc", "Me", "Cf"}
-        closes = bool(found and _CLOSING.match(char) and not _CLOSING.match(found[-1][-1]))  # commas stay
-        if found and (joins or closes or found[-1].endswith("\u200d")):
-            found[-1] += char
+    for cluster in clusters(text):
+        if (found and _CLOSING.match(cluster)) or (found and _OPENING.match(found[-1]) and not _OPENING.match(cluster)):
+            found[-1] += cluster
         else:
-            found.append(char)
+            found.append(cluster)
     return found

@@ -1,7 +1,7 @@
 """Which faces there are, which glyphs they have, how wide and tall they draw.
 
-Fonts packaged on PyPI come first (the same text then looks the same on every machine); the system's folders are read
-only when those lack a glyph.
+Fonts packaged on PyPI and the emoji beside this file come first (the same text then looks the same on every machine);
+the system's folders are read only when those lack a glyph.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ from typing import Any, Literal
 from runtime.errors import WorkerError
 
 REGULAR, BOLD = 400, 700
+BESIDE = Path(__file__).with_name("typefaces")
+"""Fonts that no package has: Noto Emoji as outlines."""
 _ENDINGS = {".ttf", ".otf", ".ttc"}
 _PLAIN = re.compile(r"sans|arial|helvetica|segoe ui$|verdana|tahoma|yahei|pingfang|hiragino|malgun|yu gothic", re.I)
 _FANCY = re.compile(r"mono|serif|condensed|narrow|display|symbol|math|script|hand|black|light|thin|ui\b", re.I)
 # Fonts of boxes for every character, and names that ASS cannot say.
 _USELESS = re.compile(r"^\.|last ?resort|adobe blank|[,\\{}()]", re.I)
+HIGHEST, DEEPEST = 1.1, 0.5
+"""Most that lines keep free above and below the baseline, in ems."""
 MOST_NAMED = 5
 """A whole story in a script without a font would fill screens."""
 _CJK = {"Hani", "Hira", "Kana", "Hang", "Bopo"}
@@ -51,6 +55,11 @@ class Face:
     def bold(self) -> bool:
         return self.weight >= 600
 
+    @property
+    def emoji(self) -> bool:
+        """Whether it draws pictures. Those are never thickened, which would fill their fine lines."""
+        return "emoji" in self.family.casefold()
+
 
 def faces() -> Iterator[Face]:
     """Every usable face: the packaged ones, then the system's, plain sans families first within each."""
@@ -60,10 +69,11 @@ def faces() -> Iterator[Face]:
 
 @cache
 def packaged() -> tuple[Face, ...]:
-    """Faces from the installed ``fontpkg-*`` and ``noto-cjk-*`` packages."""
+    """Faces from the installed ``fontpkg-*`` and ``noto-cjk-*`` packages, and those beside this file."""
     import fontpkg
 
-    paths = {file.path for family in fontpkg.families().values() for file in family.files if file.style == "normal"}
+    paths = _font_files([BESIDE])
+    paths |= {file.path for family in fontpkg.families().values() for file in family.files if file.style == "normal"}
     for module in pkgutil.iter_modules():
         if module.name.startswith("noto_cjk_") and (spec := importlib.util.find_spec(module.name)):
             paths |= _font_files(Path(folder) for folder in spec.submodule_search_locations or ())
@@ -155,6 +165,28 @@ def advance(face: Face, char: str) -> float:
 
 
 @cache
+def ligature(face: Face, cluster: str) -> float | None:
+    """Width in ems of the one glyph that the face has for a sequence such as a flag or a family; None: it has none."""
+    cmap = _metrics(face)[2]
+    glyphs = [cmap[ord(char)] for char in cluster if ord(char) in cmap and not "\ufe00" <= char <= "\ufe0f"]
+    made = _ligatures(face).get(tuple(glyphs)) if len(glyphs) > 1 else None
+    return None if made is None else float(_metrics(face)[0][made].width) / _metrics(face)[1]
+
+
+@cache
+def _ligatures(face: Face) -> dict[tuple[str, ...], str]:
+    """Glyph names of each sequence that becomes one glyph, and that glyph's, in the order of the font's own lookups."""
+    font = open_font(face)
+    found: dict[tuple[str, ...], str] = {}
+    for lookup in font["GSUB"].table.LookupList.Lookup if "GSUB" in font else ():
+        for table in lookup.SubTable:
+            for first, sets in getattr(table, "ligatures", {}).items():
+                for one in sets:
+                    found.setdefault((first, *one.Component), one.LigGlyph)
+    return found
+
+
+@cache
 def _metrics(face: Face) -> tuple[Any, int, dict[int, str]]:
     font = open_font(face)
     return font.getGlyphSet(location=location(face, font)), font["head"].unitsPerEm, font.getBestCmap()
@@ -179,6 +211,26 @@ def line_height(face: Face) -> float:
     return float((os2.usWinAscent + os2.usWinDescent) or (hhea.ascent - hhea.descent)) / float(font["head"].unitsPerEm)
 
 
+@cache
+def extent(face: Face) -> tuple[float, float]:
+    """Ascent and descent in ems that lines are set with: the font's own, but no more than letters reach.
+
+    Noto Sans Arabic claims 2.1 ems, room for signs stacked in scripture; its lines would fall apart.
+    """
+    font = open_font(face)
+    hhea, em = font["hhea"], float(font["head"].unitsPerEm)
+    return min(hhea.ascent / em, HIGHEST), min(-hhea.descent / em, DEEPEST)
+
+
+@cache
+def depth(face: Face) -> float:
+    """Ems that libass keeps free below the baseline of a line, see ``line_height``."""
+    font = open_font(face)
+    os2, hhea = font["OS/2"], font["hhea"]
+    descent = os2.usWinDescent if os2.usWinAscent + os2.usWinDescent else -hhea.descent
+    return float(descent) / float(font["head"].unitsPerEm)
+
+
 def visible(char: str) -> bool:
     """Whether a character needs a glyph: not blanks, controls, joiners, direction marks and variation selectors."""
     selector = "\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef"
@@ -187,7 +239,7 @@ def visible(char: str) -> bool:
 
 def not_found(chars: set[str], family: str | None = None) -> WorkerError:
     """The error for characters without a glyph: names each and the install that helps."""
-    from fontTools.unicodedata import script
+    from fontTools.unicodedata import script, script_name
 
     named = [f"U+{ord(char):04X} {_shown(char)}{unicodedata.name(char, 'unnamed')}" for char in sorted(chars)]
     more = [f"and {len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else []
@@ -198,11 +250,13 @@ def not_found(chars: set[str], family: str | None = None) -> WorkerError:
     elif any(unicodedata.category(char) == "So" for char in chars):
         hint = "Install a font that has them as outlines (Debian: apt install fonts-symbola), or leave them out."
     else:
-        hint = "Install a font that has them (Debian: apt install fonts-noto-core), or change the text."
-    where = f"The font {family!r} has" if family else "No font on this machine has"
+        names = [script_name(one).replace("_", " ") for one in sorted(scripts - {"Zyyy", "Zinh", "Zzzz"})]
+        what = f"a font for {' and '.join(names)}, such as Noto Sans {names[0]}" if names else "a font that has them"
+        hint = f"Install {what} (Debian: apt install fonts-noto-core), or change the text."
+    where = f"The font {family!r} has no glyph" if family else "No font on this machine has a glyph"
     details = [{"pointer": "", "message": line} for line in named + more]
     listed = ", ".join(named) + "".join(f" {rest}" for rest in more)
-    return WorkerError("font_not_found", f"{where} no glyph for {listed}.", hint=hint, details=details)
+    return WorkerError("font_not_found", f"{where} for {listed}.", hint=hint, details=details)
 
 
 def _shown(char: str) -> str:

@@ -23,6 +23,8 @@ from runtime.errors import WorkerError
 NEEDED_FILTERS = ("ass", "loudnorm", "alimiter", "sidechaincompress")
 STDERR_LINES = 60
 ENCODERS = ("libx264", "h264_nvenc", "h264_qsv", "h264_amf", "h264_videotoolbox")
+Block = bytes | memoryview
+"""What is written to FFmpeg at once; a view of a frame saves a copy of it."""
 
 
 @cache
@@ -55,7 +57,7 @@ def binary() -> str:
 def run(
     stream: Any,
     *,
-    blocks: Iterable[bytes] | None = None,
+    blocks: Iterable[Block] | None = None,
     environment: Mapping[str, str] | None = None,
     context: Context,
 ) -> list[str]:
@@ -93,7 +95,7 @@ def run(
     return list(lines)
 
 
-def _feed(pipe: Any, blocks: Iterable[bytes], context: Context) -> None:
+def _feed(pipe: Any, blocks: Iterable[Block], context: Context) -> None:
     _widen(pipe)
     try:
         for block in blocks:
@@ -176,7 +178,7 @@ def file_input(path: str, formats: str) -> Any:
 
 
 def encode_frames(
-    frames: Iterable[bytes],
+    frames: Iterable[Block],
     *,
     width: int,
     height: int,
@@ -195,7 +197,7 @@ def encode_frames(
     run(stream, blocks=counted(frames, total, context), context=context)
 
 
-def counted(frames: Iterable[bytes], total: int, context: Context) -> Iterable[bytes]:
+def counted(frames: Iterable[Block], total: int, context: Context) -> Iterable[Block]:
     """Pass frames on and report each as progress once it is written."""
     for number, frame in enumerate(frames, 1):
         yield frame

@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import shutil
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,9 @@ def _write_instance(face: Face, text: str, target: Path) -> None:
     font = open_font(face)
     options = subset.Options(name_IDs=["*"], notdef_outline=True)
     cutter = subset.Subsetter(options)
-    cutter.populate(text=text + " \u2060")
+    # HarfBuzz takes characters apart and puts them together: without the parts, น้ำ would show an empty box.
+    forms = (text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD", "NFKD")))
+    cutter.populate(text="".join(forms) + " \u2060\u25cc")
     cutter.subset(font)
     static = instancer.instantiateVariableFont(font, location(face, font))
     names = static["name"]

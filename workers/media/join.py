@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,11 @@ def join_audio(input: dict[str, Any], context: Context) -> dict[str, Any]:  # no
             position += _write(
                 joined, _silence(pad), _cut(clip, first, last), _silence(pad + round(pause * SAMPLE_RATE))
             )
+            if grid := input["grid_s"]:
+                position += _write(
+                    joined,
+                    _silence(round(math.ceil(position / SAMPLE_RATE / grid - 1e-9) * grid * SAMPLE_RATE) - position),
+                )
             context.progress("run", number, len(clips), "clips")
     audio = context.publish(
         temporary, "audio/wav", duration_s=round(position / SAMPLE_RATE, 6), sample_rate=SAMPLE_RATE, channels=1

@@ -120,8 +120,8 @@ class _Meter:
         }
 
 
-def _heard(blocks: Iterable[bytes], context: Context) -> tuple[Figures, int, float]:
-    """Measure stereo 48 kHz float blocks; returns figures, how many samples a channel they were, and the loudest."""
+def heard(blocks: Iterable[bytes], context: Context) -> tuple[Figures, int, float]:
+    """Measure stereo 48 kHz float blocks: (figures, how many samples a channel they were, the loudest sample)."""
     import av
     import numpy as np
 
@@ -185,7 +185,7 @@ def normalised(blocks: Blocks, target: Target, output: Path, context: Context) -
     As many samples come out as go in. Sound that fits already is only encoded. What has no loudness is written as it
     is, with the warning ``silent_audio`` or ``short_audio``; what stays off the target has ``loudness_off_target``.
     """
-    source, samples, loudest = _heard(blocks(), context)
+    source, samples, loudest = heard(blocks(), context)
     if source["integrated_lufs"] is None:
         _warn_of_none(samples, loudest, context)
         encoder.run(_encoded(_pipe(), samples, output), blocks=blocks(), context=context)

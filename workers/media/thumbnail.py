@@ -13,18 +13,81 @@ if TYPE_CHECKING:
     from PIL import Image
 
 JPEG_QUALITY = 90
+SMALL = 240
+"""Longer side, in pixels, at which pictures are compared: about what a feed shows."""
 TOWARDS_THE_MIDDLE = 1 / 3
 """Where a film is sampled when no time is given: past its opening, before its end."""
 
 
 def thumbnail(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A002 - the wire's word
     """The operation ``thumbnail``; see its schema."""
-    picture = _picture(input["media"], input["time_s"])
-    width = min(input["width"] or picture.width, picture.width)
-    height = max(1, round(picture.height * width / picture.width))
+    media = [input["media"], *input["candidates"]]
+    scores = []
+    for number, file in enumerate(media, 1):
+        scores.append(strength(_picture(file, input["time_s"])))
+        context.progress("run", number, len(media), "pictures")
+    best = scores.index(max(scores))
+    picture = _picture(media[best], input["time_s"])  # read again: all of them at once would fill the memory
+    picture = _sized(picture, input["width"], input["height"])
+    if (input["title"] or "").strip():
+        picture = _titled(picture, input["title"], input["language"], context)
     temporary = context.temporary("jpg")
-    picture.convert("RGB").resize((width, height)).save(temporary, quality=JPEG_QUALITY, optimize=True)
-    return {"image": context.publish(temporary, "image/jpeg", width=width, height=height)}
+    picture.save(temporary, quality=JPEG_QUALITY, optimize=True)
+    image = context.publish(temporary, "image/jpeg", width=picture.width, height=picture.height)
+    return {"image": image, "source_index": best, "score": round(scores[best], 2)}
+
+
+def strength(picture: Image.Image) -> float:
+    """How much a picture catches the eye at a small size: colourfulness × √(detail in the middle). 0 for plain grey.
+
+    Colourfulness is Hasler and Süsstrunk's M (Measuring colourfulness in natural images, 2003): the spread of the
+    red-green and yellow-blue differences and a share of their mean. Detail is the mean slope of the luma, in levels a
+    pixel, in the middle half: fog and empty sky have none there. Both are taken at SMALL pixels, where noise is gone.
+    """
+    import numpy as np
+
+    scale = SMALL / max(picture.size)
+    size = max(4, round(picture.width * scale)), max(4, round(picture.height * scale))
+    red, green, blue = np.moveaxis(np.asarray(picture.convert("RGB").resize(size, reducing_gap=2.0), np.float64), 2, 0)
+    red_green, yellow_blue = red - green, (red + green) / 2 - blue
+    spread = np.hypot(red_green.std(), yellow_blue.std())
+    colourfulness = spread + 0.3 * np.hypot(red_green.mean(), yellow_blue.mean())
+    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    down, across = np.gradient(luma)
+    high, wide = luma.shape
+    middle = np.hypot(down, across)[high // 4 : high - high // 4, wide // 4 : wide - wide // 4]
+    return float(colourfulness * np.sqrt(middle.mean()))
+
+
+def _sized(picture: Image.Image, width: int | None, height: int | None) -> Image.Image:
+    """RGB at this size: with one side the other follows and nothing is enlarged, with both it is filled and cropped."""
+    from media.pictures import cover_crop
+
+    picture = picture.convert("RGB")
+    if width and height:
+        return cover_crop(picture, width, height)
+    scale = min(1.0, width / picture.width if width else 1.0, height / picture.height if height else 1.0)
+    return picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
+
+
+def _titled(picture: Image.Image, text: str, language: str, context: Context) -> Image.Image:
+    """The picture with a title large over it, drawn by the same FFmpeg and libass as the film's."""
+    import ffmpeg
+    from PIL import Image as pillow
+
+    from media import ffmpeg as encoder
+    from media import title
+    from media.fonts import font_folder, fonts_of
+
+    width, height = picture.size
+    file, folder, drawn = context.temporary("ass"), context.temporary("fonts"), context.temporary("png")
+    title.write(file, text, width=width, height=height, language=language, look=title.POSTER)
+    environment = font_folder(fonts_of(file), folder)
+    stream = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}").video
+    stream = stream.filter("ass", filename=str(file), fontsdir=str(folder)).output(str(drawn), vframes=1, v="error")
+    encoder.run(stream, blocks=[picture.tobytes()], environment=environment, context=context)
+    with pillow.open(drawn) as opened:
+        return opened.convert("RGB")
 
 
 def _picture(media: str, time_s: float | None) -> Image.Image:

@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +74,8 @@ def obstacle(engine: type[Engine]) -> str | None:
         return f"the Python package {', '.join(missing)} is not installed"
     if engine.key_env and not os.environ.get(engine.key_env):
         return f"the environment variable {engine.key_env} is not set"
-    return None
+    own: Callable[[], str | None] | None = getattr(engine, "obstacle", None)
+    return own() if own else None
 
 
 def choose(family: str, wanted: str, op: str | None, needs: Iterable[str], prefer: Iterable[str]) -> str:

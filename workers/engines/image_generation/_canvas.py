@@ -53,16 +53,19 @@ class Canvas:
         self.pixels[first:solid] += (colors[:edge] - self.pixels[first:solid]) * cover
         self.pixels[solid:] = colors[edge:]
 
-    def glow(self, x: float, y: float, radius: float, color: Rgb, strength: float) -> None:
-        """Light that falls off around a point, added as a screen would."""
+    def glow(self, x: float, y: float, radius: float, color: Rgb, strength: float, *, flat: float = 1.0) -> None:
+        """Light (or shadow) that falls off around a point; ``flat`` is its height by its width."""
         across = np.exp(-(((np.arange(self.width) - x) / radius) ** 2)).astype(np.float32)
-        down = np.exp(-(((np.arange(self.height) - y) / radius) ** 2)).astype(np.float32)
-        rows, columns = np.flatnonzero(down > 0.004), np.flatnonzero(across > 0.004)
+        down = np.exp(-(((np.arange(self.height) - y) / (radius * flat)) ** 2)).astype(np.float32)
+        unseen = 0.4 / (255 * strength)  # of a level: the grain hides it
+        rows, columns = np.flatnonzero(down > unseen), np.flatnonzero(across > unseen)
         if not len(rows) or not len(columns):
             return
         here = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        light = (strength * np.outer(down[here[0]], across[here[1]]))[..., None]
-        self.pixels[here] += (np.array(color, np.float32) - self.pixels[here]) * light
+        light = np.outer(np.float32(strength) * down[here[0]], across[here[1]])
+        for channel, level in enumerate(color):
+            part = self.pixels[(*here, channel)]
+            part += (np.float32(level) - part) * light
 
     def shape(
         self, x: float, y: float, width: float, height: float, color: Rgb, draw: Draw, opacity: float = 1.0

@@ -10,6 +10,7 @@ from PIL import Image
 
 from engines.image_generation import _props as props
 from engines.image_generation._canvas import Array, Draw, Pen, mix
+from engines.image_generation._scene import Rgb
 from engines.image_generation._stage import WHITE, Stage, foreground, jagged, lay, plant, rolling
 
 
@@ -35,7 +36,7 @@ def settle(stage: Stage, ridge: Array, depth: float) -> None:
                 stage, ridge, depth, middle + shift + stage.between(-0.03, 0.03), 0.13, props.house, props.house_windows
             )
     if "well" in things:
-        _build(stage, ridge, depth, 1 - middle, 0.12, props.well, None)
+        _build(stage, ridge, depth, 1 - middle, 0.2, props.well, None)
 
 
 def _build(
@@ -92,20 +93,33 @@ def furrows(stage: Stage, top: float) -> None:
 
 def path(stage: Stage, ridge: Array) -> None:
     """A way that winds down from a ridge to the bottom, where the words name one."""
-    if "path" not in stage.scene.things:
-        return
+    if "path" in stage.scene.things and stage.scene.place != "river":
+        _winding(stage, ridge, mix(stage.tone(0.2), stage.haze, 0.55), 1.0)
+
+
+def river(stage: Stage, ridge: Array) -> None:
+    """A river that winds down from a ridge to the bottom; a drought leaves its bed."""
+    if stage.scene.mood == "dry":
+        bank, water_color = mix(stage.tone(0.75), (70, 40, 24), 0.25), mix(stage.tone(0.3), stage.haze, 0.35)
+    else:
+        bank, water_color = mix(stage.tone(0.7), stage.haze, 0.15), mix(stage.palette.sky[1], stage.palette.sky[0], 0.3)
+    state = stage.rng.bit_generator.state
+    for color, wide in ((bank, 2.3), (water_color, 2.0), (mix(water_color, stage.palette.light, 0.3), 0.5)):
+        stage.rng.bit_generator.state = state  # the same bends each time
+        _winding(stage, ridge, color, wide)
+
+
+def _winding(stage: Stage, ridge: Array, color: Rgb, wide: float) -> None:
     canvas, unit = stage.canvas, stage.unit
     start = canvas.width * stage.between(0.35, 0.65)
     top = float(ridge[int(start)]) + 2
     t = np.linspace(0, 1, 40)
     center = start + unit * 0.22 * np.sin(t * 5.0 + stage.between(0, 6)) * t - unit * 0.22 * np.sin(0) * t
-    half = unit * (0.006 + 0.13 * t**1.8)
+    half = unit * (0.006 + 0.13 * t**1.8) * wide
     rows = top + (canvas.height - top) * t**1.25
     outline = [*zip(center - half, rows, strict=True), *zip((center + half)[::-1], rows[::-1], strict=True)]
     points = [(float(x) / canvas.height, float(y) / canvas.height) for x, y in outline]
-    canvas.shape(
-        0, 0, canvas.width, canvas.height, mix(stage.tone(0.2), stage.haze, 0.55), lambda pen: pen.polygon(points), 0.85
-    )
+    canvas.shape(0, 0, canvas.width, canvas.height, color, lambda pen: pen.polygon(points), 0.85)
 
 
 def bushes(stage: Stage, row: float, depth: float) -> None:
@@ -223,14 +237,16 @@ def shore(stage: Stage) -> None:
     winter = stage.scene.mood == "winter"
     sand = mix((236, 208, 160), stage.tone(0.6), 0.8 if winter else 0.55 if stage.dark else 0.2)
     slope = np.linspace(-0.1, 0.16, stage.canvas.width) * stage.unit
-    ridge = rolling(stage, stage.down(0.8), 0.015, 1.4) + (
-        slope if stage.sun[0] > stage.canvas.width / 2 else slope[::-1]
-    )
+    row = stage.room[1] - 0.08 * stage.unit if stage.on_land else stage.down(0.8)
+    slope *= 0.2 if stage.on_land else 1.0  # or one of them would stand in the water
+    ridge = rolling(stage, row, 0.015, 1.4) + (slope if stage.sun[0] > stage.canvas.width / 2 else slope[::-1])
     stage.canvas.ground(
         ridge - 0.012 * stage.unit, mix(stage.haze, WHITE, 0.4), mix(sand, WHITE, 0.2), 0.02 * stage.unit
     )
     stage.canvas.ground(ridge, mix(sand, (0, 0, 0), 0.08), sand, 0.25 * stage.unit)
     left = stage.sun[0] > stage.canvas.width / 2
+    if "lighthouse" in stage.scene.things:  # no place for palms
+        return
     plant(
         stage,
         ridge + 0.08 * stage.unit,

@@ -104,21 +104,24 @@ def hanging_lamp(stage: Stage, x: float, y: float, ink: Rgb) -> None:
     stage.canvas.shape(x - tall, y - tall, 2 * tall, tall, ink, lambda pen: pen.polygon(shade))
 
 
+def rug(stage: Stage, x: float, y: float, across: float, ink: Rgb) -> None:
+    """An oval rug with a border, ``across`` pixels wide, its middle at (x, y)."""
+    cloth = mix(stage.palette.accent, ink, 0.45)
+    for share, color in ((1.0, cloth), (0.86, mix(cloth, WHITE, 0.2)), (0.8, cloth)):
+        wide, flat = across * share, 0.15 * across * share
+        middle = 0.5 * wide / flat
+
+        def oval(pen: Pen, middle: float = middle) -> None:
+            pen.oval(middle, 0.5, middle, 0.5)
+
+        stage.canvas.shape(x - wide / 2, y - flat / 2, wide, flat, color, oval)
+
+
 def table(stage: Stage, x: float, line: float, ink: Rgb) -> None:
     """A table with a jug and a cup on a rug, standing below the row ``line``."""
     canvas, tall = stage.canvas, stage.unit * 0.27
     foot = min(line + 0.36 * (canvas.height - line), line + 0.3 * stage.unit)
-    rug = mix(stage.palette.accent, ink, 0.45)
-    for share, color in ((1.0, rug), (0.86, mix(rug, WHITE, 0.2)), (0.8, rug)):
-        wide, flat = 3.1 * tall * share, 0.46 * tall * share
-        canvas.shape(
-            x - wide / 2,
-            foot - flat / 2,
-            wide,
-            flat,
-            color,
-            lambda pen: pen.oval(0.5 * 3.1 / 0.46, 0.5, 0.5 * 3.1 / 0.46, 0.5),
-        )
+    rug(stage, x, foot, 3.1 * tall, ink)
 
     def draw(pen: Pen) -> None:
         pen.box(0, 0.42, 2.2, 0.06)

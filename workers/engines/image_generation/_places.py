@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from engines.image_generation._canvas import Canvas, mix
+from engines.image_generation._composition import stand
 from engines.image_generation._features import (
     boat,
     bushes,
@@ -17,6 +18,7 @@ from engines.image_generation._features import (
     nearest_ground,
     path,
     reflect,
+    river,
     settle,
     shore,
     skyline,
@@ -25,7 +27,7 @@ from engines.image_generation._features import (
     water,
     wave,
 )
-from engines.image_generation._furniture import hanging_lamp, shelf, table, wallpaper, window_frame
+from engines.image_generation._furniture import hanging_lamp, rug, shelf, table, wallpaper, window_frame
 from engines.image_generation._scene import MOODS, Scene, read_scene
 from engines.image_generation._stage import (
     WHITE,
@@ -43,11 +45,13 @@ from engines.image_generation._stage import (
 )
 
 
-def draw_panel(prompt: str, seed: int, width: int, height: int) -> Image.Image:
+def draw_panel(
+    prompt: str, seed: int, width: int, height: int, *, language: str | None = None, setting: str | None = None
+) -> Image.Image:
     """The panel of a prompt, ``width`` × ``height`` pixels: the same arguments give the same picture."""
     digest = hashlib.sha256(f"{seed}\n{prompt}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-    canvas, scene = Canvas(width, height), read_scene(prompt)
+    canvas, scene = Canvas(width, height), read_scene(prompt, language, setting)
     paint(canvas, scene, rng)
     canvas.vignette(0.3)
     return canvas.picture(rng)
@@ -58,6 +62,7 @@ def paint(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> None:
     stage = open_stage(canvas, scene, MOODS[scene.mood], rng)
     if scene.place == "room":
         _room(stage)
+        stand(stage)
         return
     paint_sky(stage)
     strike(stage)
@@ -65,6 +70,7 @@ def paint(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> None:
     if scene.mood not in {"night", "storm"}:
         canvas.glow(*stage.sun, stage.unit * 0.9, stage.palette.light, 0.16)  # the light lies on the land too
     fly(stage)
+    stand(stage)
     fall(stage)
 
 
@@ -159,7 +165,9 @@ def _garden(stage: Stage) -> None:
 def _city(stage: Stage) -> None:
     for share, height, depth in ((0.02, 0.5, 0.1), (0.12, 0.38, 0.38), (0.26, 0.26, 0.66)):
         skyline(stage, stage.down(share), height, depth)
-    quay = stage.down(0.27)
+    if stage.on_land:
+        lay(stage, np.full(stage.canvas.width, stage.room[1] - 0.05 * stage.unit), 0.5, 0.2)
+    quay = max(stage.down(0.27), stage.room[1] + 0.03 * stage.unit)
     water(stage, quay, stage.canvas.height)
     reflect(stage, quay)
     bank = np.full(stage.canvas.width, quay - 0.006 * stage.unit)
@@ -185,7 +193,7 @@ def _sea(stage: Stage) -> None:
     tall = 0.055 if wild else 0.018
     for share in (0.22, 0.38, 0.56, 0.76) if wild else (0.5, 0.72):
         wave(stage, stage.down(share), tall * (0.6 + share), 0.25 + 0.75 * share)
-    if not wild and "boat" not in stage.scene.things:
+    if (not wild and "boat" not in stage.scene.things) or stage.on_land:
         shore(stage)
 
 
@@ -195,8 +203,8 @@ def _lake(stage: Stage) -> None:
     plant(stage, ridge, "conifer", 14, 0.11, 0.42)
     settle(stage, ridge, 0.45)
     water(stage, stage.down(0.16), stage.canvas.height)
-    bank = rolling(stage, stage.down(0.62), 0.03, 1.6)
-    slope = np.linspace(0, 0.5, stage.canvas.width) * stage.unit
+    bank = rolling(stage, stage.room[1] - 0.08 * stage.unit if stage.on_land else stage.down(0.62), 0.02, 1.6)
+    slope = np.linspace(0, 0.04 if stage.on_land else 0.5, stage.canvas.width) * stage.unit
     ridge = lay(stage, bank + (slope if stage.sun[0] > stage.canvas.width / 2 else slope[::-1]), 0.75)
     plant(
         stage,
@@ -215,7 +223,7 @@ def _room(stage: Stage) -> None:
     canvas, unit, palette = stage.canvas, stage.unit, stage.palette
     warm = (196, 132, 96) if stage.dark else (236, 200, 158)
     wall = mix(mix(palette.near, warm, 0.45), palette.sky[1], 0.15)
-    line = canvas.height * 0.7
+    line = stage.room[1] - 0.06 * unit
     canvas.sky((mix(wall, (0, 0, 0), 0.22), wall, mix(wall, WHITE, 0.1)), line)
     wallpaper(stage, line, mix(wall, WHITE, 0.25))
     floor = mix(wall, (52, 26, 18), 0.62)
@@ -235,10 +243,27 @@ def _room(stage: Stage) -> None:
     shelf(stage, other, y + 0.3 * tall, furniture)
     if y > 0.3 * unit:  # else it would hang before the shelf
         hanging_lamp(stage, other, y - 0.12 * tall, furniture)
-    table(stage, canvas.width * (0.58 if left_side else 0.42), line, furniture)
+    if stage.scene.pictograms:  # they take the table's place
+        rug(stage, canvas.width / 2, stage.room[1], 1.15 * unit, furniture)
+    else:
+        table(stage, canvas.width * (0.58 if left_side else 0.42), line, furniture)
+
+
+def _river(stage: Stage) -> None:
+    """Hills with a river that winds down to us; in a drought its bed."""
+    lay(stage, jagged(stage, stage.horizon, 0.2, rough=0.42), 0.0, 0.35)
+    lay(stage, rolling(stage, stage.down(0.05), 0.05, 1.3), 0.22)
+    ridge = lay(stage, rolling(stage, stage.down(0.14), 0.03, 1.0), 0.42, 0.6)
+    plant(stage, ridge, usual_tree(stage), 5, 0.1, 0.58)
+    settle(stage, ridge, 0.5)
+    river(stage, ridge)
+    side = (0.0, 0.1) if stage.sun[0] > stage.canvas.width / 2 else (0.9, 1.0)
+    plant(stage, np.full(stage.canvas.width, stage.down(0.55)), usual_tree(stage), 2, 0.42, 0.95, spread=side)
+    nearest_ground(stage)
 
 
 PLACES: dict[str, Callable[[Stage], None]] = {
+    "river": _river,
     "hills": _hills,
     "mountains": _mountains,
     "fields": _fields,

@@ -1,13 +1,13 @@
-"""What a storyboard panel shows, read from the words of its prompt: a mood, a place and a few things.
-
-English words are known; a text that names none gets a mood and a place by its hash, always the same ones.
-"""
+"""What a storyboard panel shows, read from words in any language: a mood, a place, a few things, some pictograms."""
 
 from __future__ import annotations
 
 import hashlib
-import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from engines.image_generation._concepts import concepts
+from engines.image_generation._words import Named, lexicon_of, read_words
 
 Rgb = tuple[float, float, float]
 
@@ -25,16 +25,22 @@ class Palette:
 
 @dataclass(frozen=True)
 class Scene:
-    """One of MOODS, one of PLACES and the names of THINGS to add."""
+    """One of MOODS, one of PLACES, names of things in the landscape, and the pictograms before it, main one first."""
 
     mood: str
     place: str
-    things: frozenset[str]
+    things: frozenset[str] = frozenset()
+    pictograms: tuple[str, ...] = ()
+
+
+def rgb(color: str) -> Rgb:
+    """Six hexadecimal digits as a colour."""
+    return int(color[0:2], 16), int(color[2:4], 16), int(color[4:6], 16)
 
 
 def _palette(*colors: str) -> Palette:
-    rgb: list[Rgb] = [(int(c[0:2], 16), int(c[2:4], 16), int(c[4:6], 16)) for c in colors]
-    return Palette((rgb[0], rgb[1], rgb[2]), *rgb[3:])
+    values = [rgb(color) for color in colors]
+    return Palette((values[0], values[1], values[2]), *values[3:])
 
 
 MOODS: dict[str, Palette] = {
@@ -51,93 +57,105 @@ MOODS: dict[str, Palette] = {
     "mist": _palette("8fb3ab", "c3d8cb", "eef2df", "fffdf0", "a4c3b4", "1c4438", "e8c05a"),
 }
 
-MOOD_WORDS: dict[str, str] = {  # before the bar what says it outright, after it what only suggests it
-    "storm": (
-        "storm stormy thunder lightning tempest rain rainy rained | wild rage furious angry grey gray battle war fear "
-        "afraid danger"
-    ),
-    "night": "night midnight moonlit starry | dark darkness moonlight moon stars star sleep asleep dream owl lantern",
-    "sunset": "sunset evening | farewell goodbye end ended ending dragon fire burning",
-    "dusk": "dusk twilight | lonely alone sad sorrow tears wept cried lost quiet silence shadow",
-    "dawn": "dawn morning sunrise | early awoke woke wake begin began hope hopeful new tomorrow",
-    "winter": "winter snow snowy snowed blizzard christmas | ice icy frost frozen cold arctic",
-    "dry": (
-        "dry drought desert parched | thirst thirsty dust dusty hot heat scorching sand sandy savanna autumn harvest "
-        "barren"
-    ),
-    "spring": "spring | garden flower flowers blossom bloom meadow green grass butterfly happy joy laughed smiled",
-    "mist": "mist misty fog foggy | forest woods jungle swamp mystery secret ancient old magic",
-    "day": "day noon summer | sun sunny bright blue sky sea ocean river island",
+PLACES = ("sea", "room", "desert", "city", "forest", "mountains", "garden", "fields", "river", "lake", "hills")
+PLACE_OF: Mapping[str, str] = {
+    **{place: place for place in PLACES},
 }
+"""Concept -> place."""
+HOURS: Mapping[str, str] = {"night": "night", "moon": "night", "⭐": "night", "dawn": "dawn", "day": "day",
+                            "sunset": "sunset", "dusk": "dusk"}  # fmt: skip
+"""Concept -> mood, by the time of day; at night no other mood is seen."""
+PASSING = frozenset({"rain", "storm", "moon", "⭐"})
+"""What the opening of a story may name without all of it being so."""
+WEATHER: Mapping[str, str] = {"storm": "storm", "rain": "storm", "snow": "winter", "winter": "winter", "dry": "dry",
+                              "spring": "spring", "mist": "mist"}  # fmt: skip
+"""Concept -> mood, by weather and season."""
+THINGS: Mapping[str, tuple[str, ...]] = {
+    "rain": ("rain", "clouds"), "storm": ("rain", "clouds", "lightning", "wild"), "snow": ("snowfall",),
+    "clouds": ("clouds",), "road": ("path",), "village": ("house", "many"), "well": ("well",),
+    "lighthouse": ("lighthouse",), "flowers": ("flowers",), "garden": ("flowers",), "spring": ("flowers",),
+    "🏠": ("house",), "🏡": ("house",), "🏘": ("house", "many"), "🏰": ("castle",), "🌳": ("trees",), "🌲": ("trees",),
+    "🐦": ("flock",), "🌷": ("flowers",), "🌹": ("flowers",), "⛵": ("boat",),
+}  # fmt: skip
+"""Concept -> what the landscape has of it, where it is no pictogram."""
+LANDMARKS = frozenset({"lighthouse", "well", "castle", "house", "many"})
+"""What a story's own place keeps in every shot."""
+
 OUTRIGHT = 3  # how many suggestions a plain word outweighs
-
-PLACE_WORDS: dict[str, str] = {
-    "sea": (
-        "sea ocean wave waves ship boat sail sailed sailor lighthouse coast shore harbour harbor island whale "
-        "fisherman beach captain"
-    ),
-    "room": (
-        "room kitchen bedroom bed inside indoors table desk window classroom school library office shop fireplace "
-        "hall attic stove"
-    ),
-    "desert": "desert dune dunes sand sandy camel oasis pyramid sahara",
-    "city": (
-        "city town street streets building buildings skyscraper market crowd traffic apartment factory metropolis "
-        "downtown"
-    ),
-    "forest": "forest forests wood woods jungle trees wolf deer bear fox thicket grove owl",
-    "mountains": "mountain mountains peak summit cliff cliffs valley climb climbed canyon eagle dragon glacier volcano",
-    "garden": "garden gardens flower flowers blossom orchard roses hedge bee butterfly park",
-    "fields": (
-        "field fields farm farmer harvest wheat corn barley crop crops plough plow village countryside meadow "
-        "pasture sheep cow"
-    ),
-    "lake": "lake pond river stream brook water swamp frog duck swan bridge fish waterfall",
-    "hills": "hill hills grass road path journey travel walked horse shepherd kingdom land plain plains",
-}
-
-THING_WORDS: dict[str, str] = {
-    "flock": "birds crows gulls seagulls geese flock swallows pigeons doves ravens",
-    "bird": "bird crow raven eagle hawk owl swan dove sparrow gull seagull falcon goose flew flies flying wings",
-    "lighthouse": "lighthouse beacon",
-    "boat": "boat ship sail sailed sailor captain fisherman harbour harbor voyage raft",
-    "house": "house home cottage hut cabin farm barn farmer village town inn mill grandmother family",
-    "castle": "castle palace tower king queen prince princess kingdom knight fortress",
-    "trees": "tree trees oak pine orchard forest woods branch apple leaf leaves",
-    "rain": "rain rainy rained storm stormy thunder downpour drizzle wet tempest",
-    "lightning": "lightning thunder",
-    "snowfall": "snow snowy snowed blizzard snowflake snowflakes christmas",
-    "flowers": "flower flowers blossom bloom roses tulip garden meadow spring",
-    "clouds": "cloud clouds cloudy sky wind windy storm rain heaven",
-    "path": "path road way journey travel walk walked walking traveller traveler street trail",
-    "well": "well",
-    "many": "village town villagers neighbours neighbors",
-    "wild": "wild storm stormy tempest rage raging rough furious angry",
-    "unlit": "dark unlit blind extinguished",
-}
+MOST_PICTOGRAMS = 3
+LIVING = frozenset({"person", "head", "beast", "flyer", "swimmer"})
+"""Kinds that a sentence is more likely about than about others."""
 
 _FREE_MOODS = ("dawn", "day", "sunset", "spring", "mist", "dusk")
 _FREE_PLACES = ("hills", "mountains", "fields", "lake", "forest")
 
 
-def read_scene(prompt: str) -> Scene:
-    """The scene that a prompt's words name; of several moods or places the one named most often, then first."""
-    words = re.findall(r"[^\W\d_]+", prompt.casefold())
-    chance = hashlib.sha256(" ".join(words).encode()).digest()
-    mood = _most_named(words, MOOD_WORDS) or _FREE_MOODS[chance[0] % len(_FREE_MOODS)]
-    place = _most_named(words, PLACE_WORDS) or _FREE_PLACES[chance[1] % len(_FREE_PLACES)]
-    if "night" in words or "midnight" in words:
-        mood = "night"  # whatever else goes on, it is dark
-    return Scene(mood, place, frozenset(name for name, known in THING_WORDS.items() if set(known.split()) & set(words)))
+def read_scene(prompt: str, language: str | None = None, setting: str | None = None) -> Scene:
+    """The scene of a prompt.
+
+    Of several moods or places the one named most often, then first. Where the prompt names none, or only suggests one,
+    it is the setting's; where the setting names none either, one drawn by lot, the same for the same setting. Where a
+    prompt names nobody, the setting's first figure is seen.
+    """
+    language = lexicon_of(language, f"{setting or ''}\n{prompt}")
+    named = read_words(prompt, language)
+    frame = read_words(setting, language) if setting else []
+    chance = hashlib.sha256(" ".join((setting or prompt).casefold().split()).encode()).digest()
+    place = _place(named, outright=bool(setting)) or _place(frame)
+    lasting = [name for name in frame if name.denied or name.concept not in PASSING]
+    mood = _mood(named, outright=bool(setting)) or _mood(lasting)
+    at_home = not _place(named, outright=True) or _place(named, outright=True) == _place(frame)
+    place = place or _FREE_PLACES[chance[1] % len(_FREE_PLACES)]
+    pictograms = _pictograms(named, frame, indoors=place == "room")
+    things = _things(named) | (_things(frame) & LANDMARKS if at_home else set())
+    shown = {thing for pictogram in pictograms for thing in THINGS.get(pictogram, ())} - {"trees", "flowers"}
+    return Scene(mood or _FREE_MOODS[chance[0] % len(_FREE_MOODS)], place, frozenset(things - shown), pictograms)
 
 
-def _most_named(words: list[str], table: dict[str, str]) -> str | None:
+def _place(named: Iterable[Named], *, outright: bool = False) -> str | None:
+    return _most_named(((PLACE_OF.get(name.concept), name) for name in named), outright)
+
+
+def _mood(named: list[Named], *, outright: bool = False) -> str | None:
+    """By the hour if it is night, else by the weather, else by the hour. What denies rain makes it dry."""
+    hour = _most_named(((HOURS.get(name.concept), name) for name in named), outright)
+    weather = _most_named(((WEATHER.get(name.concept), name) for name in named), outright)
+    if weather in {None, "spring"} and any(name.denied and name.concept == "rain" for name in named):
+        weather = "dry"
+    return hour if hour == "night" else weather or hour
+
+
+def _most_named(votes: Iterable[tuple[str | None, Named]], outright: bool) -> str | None:
+    """The choice with most votes, the first of equals; with ``outright`` only plain words count."""
     counts: dict[str, int] = {}
-    for word in words:  # in their order, so that of equals the first named wins
-        for name, known in table.items():
-            outright, bar, suggesting = known.partition("|")
-            if word in outright.split():
-                counts[name] = counts.get(name, 0) + (OUTRIGHT if bar else 1)
-            elif word in suggesting.split():
-                counts[name] = counts.get(name, 0) + 1
-    return max(counts, key=lambda name: counts[name], default=None)
+    for choice, name in votes:
+        if choice and not name.denied and (name.outright or not outright):
+            counts[choice] = counts.get(choice, 0) + (OUTRIGHT if name.outright else 1)
+    return max(counts, key=lambda choice: counts[choice], default=None)
+
+
+def _things(named: Iterable[Named]) -> set[str]:
+    return {thing for name in named if name.outright and not name.denied for thing in THINGS.get(name.concept, ())} - {
+        thing for name in named if name.denied for thing in THINGS.get(name.concept, ())
+    }
+
+
+def _pictograms(named: list[Named], frame: list[Named], *, indoors: bool) -> tuple[str, ...]:
+    """At most three, the main one first: named often, alive, a figure of the story, named early."""
+    known, denied = concepts(), {name.concept for name in named if name.denied}
+    familiar = {name.concept for name in frame if name.outright}
+    scores: dict[str, float] = {}
+    for number, name in enumerate(named):
+        house = name.concept in known and known[name.concept].kind == "house"
+        if name.concept in known and name.outright and name.concept not in denied and not (house and indoors):
+            first = 1.0 + (known[name.concept].kind in LIVING) + 0.5 * (name.concept in familiar) - 0.01 * number
+            scores[name.concept] = scores.get(name.concept, first) + 0.4
+    chosen = sorted(scores, key=lambda concept: -scores[concept])[:MOST_PICTOGRAMS]
+    hinted = [name.concept for name in named if name.concept in known and not name.denied]
+    alive = [concept for concept in (name.concept for name in frame if name.outright) if
+             concept in known and known[concept].kind in LIVING and concept not in denied]  # fmt: skip
+    if not chosen:
+        return tuple((alive or hinted)[:1])
+    if not any(known[concept].kind in LIVING for concept in chosen):
+        chosen += alive[:1]  # the story's figure looks on
+    return tuple(chosen[:MOST_PICTOGRAMS])

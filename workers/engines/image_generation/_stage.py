@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engines.image_generation import _props as props
 from engines.image_generation._canvas import Array, Canvas, Pen, mix
+from engines.image_generation._concepts import concepts
 from engines.image_generation._scene import Palette, Rgb, Scene
 
 WHITE: Rgb = (255.0, 255.0, 255.0)
@@ -24,6 +25,14 @@ class Stage:
     rng: np.random.Generator
     horizon: float
     sun: tuple[float, float]
+    room: tuple[float, float]
+    """The rows between which pictograms stand: above captions, below a title, whatever the camera does."""
+    third: float
+    """How far to the right they stand, 0..1 of the room there is."""
+    turned: bool
+    centered: bool
+    scale: float
+    """How near the view is: of pictograms and of what stands on the ground."""
 
     @property
     def unit(self) -> float:
@@ -50,19 +59,48 @@ class Stage:
     def between(self, low: float, high: float) -> float:
         return float(self.rng.uniform(low, high))
 
+    @property
+    def on_land(self) -> bool:
+        """Whether a pictogram needs ground under its feet."""
+        return any(
+            concepts()[emoji].kind not in {"flyer", "aloft", "swimmer", "boat"} for emoji in self.scene.pictograms
+        )
+
+    def aside(self, x: float, wide: float) -> float:
+        """A place at the picture's edge, on the same side: what stands nearer than the pictograms frames them."""
+        edge = 0.02 * self.canvas.width + 0.1 * wide
+        return edge + 0.1 * x if x < self.canvas.width / 2 else self.canvas.width - edge - 0.1 * (self.canvas.width - x)
+
     def down(self, share: float) -> float:
         """The row ``share`` (0..1) of the way from the horizon to the bottom."""
         return self.horizon + share * (self.canvas.height - self.horizon)
 
 
+TALL, WIDE, SQUARE = (0.3, 0.598), (0.18, 0.695), (0.2, 0.685)
+"""Rows for pictograms, of the height. Captions cover 66 to 80 % of a tall panel, the lowest 22 % of others; the camera
+comes closer by up to a fifth."""
+
+
 def open_stage(canvas: Canvas, scene: Scene, palette: Palette, rng: np.random.Generator) -> Stage:
-    """An empty panel with its horizon and light placed."""
-    tall = canvas.height > 1.2 * canvas.width
-    horizon = canvas.height * float(rng.uniform(0.5, 0.56) if tall else rng.uniform(0.54, 0.62))
-    side = rng.uniform(0.2, 0.4) if rng.random() < 0.5 else rng.uniform(0.6, 0.8)
+    """An empty panel with its view chosen: horizon, light, how near and on which side the pictograms stand."""
+    ratio = canvas.width / canvas.height
+    above, foot = TALL if ratio < 0.8 else WIDE if ratio > 1.25 else SQUARE
+    horizon = canvas.height * (foot - float(rng.uniform(0.04, 0.2)))
+    side = rng.uniform(0.14, 0.34) if rng.random() < 0.5 else rng.uniform(0.66, 0.86)
     low = scene.mood in {"dawn", "sunset", "dry", "dusk"}
-    height = horizon - canvas.unit * float(rng.uniform(0.1, 0.2) if low else rng.uniform(0.36, 0.46))
-    return Stage(canvas, scene, palette, rng, horizon, (canvas.width * float(side), max(height, canvas.height * 0.12)))
+    height = horizon - canvas.unit * float(rng.uniform(0.14, 0.34) if low else rng.uniform(0.36, 0.5))
+    clear = float(rng.uniform(0, 0.35))  # one sky is deeper than the next
+    top_color = mix(palette.sky[0], palette.sky[1], clear)
+    palette = replace(palette, sky=(top_color, mix(palette.sky[1], palette.sky[2], clear / 2), palette.sky[2]))
+    sun = canvas.width * float(side), max(height, canvas.height * 0.12)
+    third = float(rng.choice((0.08, 0.3, 0.7, 0.92)))
+    if "lighthouse" in scene.things:  # which stands where the light does not
+        third = 0.08 if side < 0.5 else 0.92
+    return Stage(
+        canvas, scene, palette, rng, horizon, sun, (above * canvas.height, foot * canvas.height),
+        third=third, turned=bool(rng.random() < 0.5),
+        centered=bool(rng.random() < 0.5), scale=float(rng.choice((0.8, 1.0, 1.22))),
+    )  # fmt: skip
 
 
 # --- sky --------------------------------------------------------------------------------------------------------------
@@ -200,7 +238,9 @@ def plant(
     dark, pale = stage.ink(depth), mix(stage.ink(depth), stage.haze, 0.09)
     for _ in range(count):
         x = stage.between(*spread) * stage.canvas.width
-        tall = stage.unit * size * stage.between(0.7, 1.25)
+        tall = stage.unit * size * stage.scale * stage.between(0.7, 1.25)
+        if stage.scene.pictograms and float(np.median(ridge)) > stage.room[1] - 0.05 * stage.unit:
+            x = stage.aside(x, tall * width)
         foot = float(ridge[int(np.clip(x, 0, stage.canvas.width - 1))]) + tall * 0.04
         stage.canvas.shape(
             x - tall * width / 2, foot - tall, tall * width, tall, mix(dark, pale, stage.between(0, 1)), draw(stage.rng)

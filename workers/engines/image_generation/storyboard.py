@@ -19,8 +19,8 @@ PNG_LEVEL = 1  # grain hardly compresses: level 6 takes three times as long and 
 class Engine:
     """``generate``: one panel a prompt and picture asked; the same prompt, seed and size give the same bytes."""
 
-    version = "1"
-    requires: tuple[str, ...] = ("PIL", "numpy")
+    version = "2"
+    requires: tuple[str, ...] = ("PIL", "numpy", "fontTools", "snowballstemmer")
     key_env: str | None = None
     remote = False
     ops: tuple[str, ...] = ("generate",)
@@ -42,6 +42,22 @@ class Engine:
                 "maximum": 1000000,
                 "default": 0,
                 "description": "Which picture the first prompt gets, from 0; after the last comes the first again.",
+            },
+            "language": {
+                "type": ["string", "null"],
+                "minLength": 2,
+                "maxLength": 35,
+                "default": None,
+                "description": "Language of the prompts and the setting, a BCP 47 tag; null, or one that is not known: "
+                "told from their words.",
+            },
+            "setting": {
+                "type": ["string", "null"],
+                "minLength": 1,
+                "maxLength": 10000,
+                "default": None,
+                "description": "Words that set place and mood, and a figure to see, where the prompt's own words name "
+                "none, such as the story's opening; null: drawn by lot.",
             },
         },
         "additionalProperties": False,
@@ -66,7 +82,7 @@ class Engine:
                 picture = (
                     _taken(own[number % len(own)], width, height, context)
                     if own
-                    else _drawn(prompt, seed or 0, width, height)
+                    else _drawn(prompt, seed or 0, width, height, context.engine_options)
                 )
                 images.append(_published(picture, prompt, seed, context))
                 context.progress("run", len(images), total, "pictures")
@@ -89,7 +105,8 @@ def _own_pictures(context: Context) -> list[Path]:
 
 
 def _taken(path: Path, width: int, height: int, context: Context) -> Image:
-    from media.pictures import SHARP_UPSCALE, cover_crop, open_picture, upscale_factor
+    from engines.image_generation._subject import crop_to_subject
+    from media.pictures import SHARP_UPSCALE, open_picture, upscale_factor
 
     picture = open_picture(path)
     factor = upscale_factor(picture.size, width, height)
@@ -99,13 +116,13 @@ def _taken(path: Path, width: int, height: int, context: Context) -> Image:
             f"{path} has {picture.width}×{picture.height} pixels and is enlarged {factor:.1f} times "
             f"to {width}×{height}.",
         )
-    return cover_crop(picture, width, height)
+    return crop_to_subject(picture, width, height)
 
 
-def _drawn(prompt: str, seed: int, width: int, height: int) -> Image:
+def _drawn(prompt: str, seed: int, width: int, height: int, options: Mapping[str, Any]) -> Image:
     from engines.image_generation._places import draw_panel
 
-    return draw_panel(prompt, seed, width, height)
+    return draw_panel(prompt, seed, width, height, language=options["language"], setting=options["setting"])
 
 
 def _published(picture: Image, prompt: str, seed: int | None, context: Context) -> dict[str, Any]:

@@ -16,6 +16,12 @@ ROOMS = {
     "normalize_loudness": "loudness",
     "compose": "compose",
     "thumbnail": "thumbnail",
+    "extract_audio": "extract_audio",
+    "convert": "convert",
+    "concat": "concat",
+    "mux": "mux",
+    "overlay": "overlay",
+    "contact_sheet": "contact_sheet",
 }
 """Operation -> module of ``media`` that holds the function of the same name."""
 
@@ -23,7 +29,7 @@ ROOMS = {
 class Engine:
     """Media processing on this machine."""
 
-    version = "2"
+    version = "3"
     requires = ("av", "imageio_ffmpeg", "ffmpeg", "numpy", "PIL")
     key_env: str | None = None
     remote = False

@@ -13,13 +13,15 @@ from typing import Any
 
 FULL_ZOOM = 1.2  # at strength 1: a sixth of the still lies outside the closest frame; more looks hurried in 3 to 5 s
 GENTLE, SLOW, FAST = 0.5, 0.3, 0.9
+ORBIT_CLOSES_IN = 0.25  # share of the zoom; the rest is room for the bow
+ORBIT_DIP = 0.2  # depth of the bow, of the room up and down
 
 Part = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Motion:
-    """A move, its strength 0..1 and where it came from: motion, hint or default."""
+    """A move, its strength 0..1 and where it came from: motion, hint, camera_angle or default."""
 
     kind: str
     strength: float
@@ -33,6 +35,13 @@ class Motion:
         """The closest view's magnification, 1 or more."""
         return 1.0 if self.kind == "hold" else 1 + (FULL_ZOOM - 1) * self.strength
 
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Width and height of the still in those of the closest view: a pan needs room only along its way."""
+        if self.kind in {"pan_left", "pan_right"}:
+            return self.zoom, 1.0
+        return (1.0, self.zoom) if self.kind in {"pan_up", "pan_down"} else (self.zoom, self.zoom)
+
 
 def eased(t: float) -> float:
     """Progress 0..1 of a move at time 0..1: half a cosine wave, at rest at both ends.
@@ -44,41 +53,54 @@ def eased(t: float) -> float:
 
 def part_at(motion: Motion, frame: int, num_frames: int) -> Part:
     """What frame ``frame`` (0-based) of ``num_frames`` shows; a single frame shows the start."""
-    progress = eased(frame / (num_frames - 1)) if num_frames > 1 else 0.0
+    return part(motion, eased(frame / (num_frames - 1)) if num_frames > 1 else 0.0)
+
+
+def part(motion: Motion, progress: float) -> Part:
+    """What is seen after ``progress`` (0..1) of the way."""
     size, x, y = _view(motion, progress)
-    left, top = (1 - size) * x, (1 - size) * y
-    return max(0.0, left), max(0.0, top), min(1.0, left + size), min(1.0, top + size)
+    wide, high = motion.extent
+    width, height = size / wide, size / high
+    left, top = (1 - width) * x, (1 - height) * y
+    return max(0.0, left), max(0.0, top), min(1.0, left + width), min(1.0, top + height)
 
 
 def _view(motion: Motion, progress: float) -> tuple[float, float, float]:
-    """Size of the part, 0..1, and where it lies in the room left, 0 (left, top) to 1 (right, bottom)."""
-    closest = 1 / motion.zoom
-    if motion.kind == "zoom_in":
-        return closest**progress, 0.5, 0.5  # a power, so that the picture grows by the same share in every step
-    if motion.kind == "zoom_out":
-        return closest ** (1 - progress), 0.5, 0.5
-    if motion.kind == "orbit":
-        # From left to right along the lower half of an ellipse, closing in. Sizes run from half the zoom to all of it,
-        # and the room counted is that of the first, widest view, so that the ellipse stays one while the view narrows.
-        size = closest ** ((1 + progress) / 2)
-        room = (1 - closest**0.5) / (1 - size) if size < 1 else 0.0
-        angle = math.pi * (1 - progress)
-        return size, 0.5 + 0.45 * room * math.cos(angle), 0.5 + 0.25 * room * math.sin(angle)
+    """Size of the view, 1 (closest) or more, and where it lies in the room left, 0 (left, top) to 1 (right, bottom)."""
     ahead, back = progress, 1 - progress
+    if motion.kind == "zoom_in":
+        return motion.zoom**back, 0.5, 0.5  # a power, so that the picture grows by the same share in every step
+    if motion.kind == "zoom_out":
+        return motion.zoom**ahead, 0.5, 0.5
+    if motion.kind == "orbit":
+        # A bow from left to right that dips halfway, closing in a little all along. The room counted is that of the
+        # first, widest view, so that the bow keeps its shape while the view narrows.
+        size = motion.zoom ** (ORBIT_CLOSES_IN * back)
+        room = (motion.zoom - motion.zoom**ORBIT_CLOSES_IN) / (motion.zoom - size) if size < motion.zoom else 0.0
+        across = 2 * progress - 1
+        return size, 0.5 + 0.5 * room * across, 0.5 + ORBIT_DIP * room * (1 - across**2)
     x, y = {"pan_left": (back, 0.5), "pan_right": (ahead, 0.5), "pan_up": (0.5, back), "pan_down": (0.5, ahead)}.get(
         motion.kind, (0.5, 0.5)
     )
-    return closest, x, y
+    return 1.0, x, y
 
 
-def choose(motion: dict[str, Any] | None, hint: str | None) -> Motion:
-    """The move to make: ``motion`` before ``hint`` before a gentle zoom in (also for a hint that names no move)."""
+def choose(motion: dict[str, Any] | None, hint: str | None, *, angle: str | None = None) -> Motion | None:
+    """The move to make: ``motion`` before ``hint`` before ``angle``; None where none of them names one."""
     if motion is not None:
         return Motion(motion["kind"], float(motion["strength"]), "motion")
-    kind = kind_in(hint or "")
-    if kind is None:
-        return Motion("zoom_in", GENTLE, "default")
-    return Motion(kind, _strength_in(hint or ""), "hint")
+    for text, chosen_by in ((hint or "", "hint"), (angle or "", "camera_angle")):
+        kind = kind_in(text)
+        if kind is not None:
+            return Motion(kind, _strength_in(text), chosen_by)
+    return None
+
+
+def unasked(before: Motion | None = None) -> Motion:
+    """A gentle move where none was asked for: a zoom in; behind another move one that differs from it."""
+    kinds = ("zoom_in", "zoom_out", "pan_right", "pan_left")
+    kind = "zoom_in" if before is None or before.kind not in kinds else kinds[(kinds.index(before.kind) + 1) % 4]
+    return Motion(kind, GENTLE, "default")
 
 
 _SLOWLY = r"(slowly |gently |slightly )?"
@@ -105,9 +127,13 @@ HINTS: tuple[tuple[str, str], ...] = (
 )
 
 
+FRAMINGS = re.compile(r"\b(close[ -]?ups?|up close|dutch[ -]tilts?)\b")
+"""They name what is seen, not a move, whatever words of moves are in them."""
+
+
 def kind_in(hint: str) -> str | None:
     """The move that free English text names, or None."""
-    text = re.sub(r"[_\s]+", " ", hint.lower())
+    text = FRAMINGS.sub(" ", re.sub(r"[_\s]+", " ", hint.lower()))
     return next((kind for kind, pattern in HINTS if re.search(rf"\b(?:{pattern})\b", text)), None)
 
 

@@ -1,38 +1,29 @@
-"""Camera moves over a still, without a model: steady to a fifth of a pixel, eased at both ends.
+"""Camera moves over stills, without a model: steady to a fifth of a pixel, eased at both ends.
 
-FFmpeg's zoompan rounds its window to whole pixels and shakes by more than one. Pillow resizes from a window given in
-floats, so each of the Y, U and V planes is cut that way for every frame and one FFmpeg encodes what comes.
+Frames are drawn here (``_still``) along a path (``_camera``) and go through one pipe into one FFmpeg.
 """
 
 from __future__ import annotations
 
-import math
-import os
-from collections import deque
-from collections.abc import Generator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime.context import Context
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from engines.video_generation._camera import Motion, Part
-
-THREADS = max(1, min(2, os.cpu_count() or 1))  # more only take the encoder's cores
-AHEAD = THREADS + 1  # frames drawn before they are asked for: memory does not grow with the clip
+    from engines.video_generation._still import Draw
 
 
 class Engine:
-    """``animate``: a keyframe becomes a clip of exactly the size, frame rate and number of frames asked."""
+    """Clips of exactly the size, frame rate and number of frames asked, from one keyframe or several."""
 
-    version = "1"
+    version = "2"
     requires: tuple[str, ...] = ("PIL", "numpy", "ffmpeg", "imageio_ffmpeg")
     key_env: str | None = None
     remote = False
-    ops: tuple[str, ...] = ("animate",)
+    ops: tuple[str, ...] = ("animate", "sequence", "transition")
     # A seed is accepted because it is kept: nothing is random, so the same request gives the same clip.
     capabilities = frozenset({"image_to_video", "motion", "any_size", "seed"})
     models: Mapping[str, Mapping[str, Any]] = {}
@@ -59,109 +50,88 @@ class Engine:
         """Nothing to load."""
 
     def run(self, op: str, input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A002 - the wire's word
-        """Animate a keyframe.
+        """Animate a keyframe, show several in sequence, or change from one to another.
 
-        Raises WorkerError ``input_not_found`` or ``input_unreadable`` for the keyframe, ``output_failed`` for the clip.
+        Raises WorkerError ``input_not_found`` or ``input_unreadable`` for a keyframe, ``invalid_request`` for two
+        scenes of one number, ``output_failed`` for the clip.
         """
-        from engines.video_generation._camera import choose
-        from media.ffmpeg import encode_frames
-
-        motion = choose(input["motion"], input["motion_hint"])
-        if motion.chosen_by == "default" and input["motion_hint"]:
-            context.warn(
-                "motion_hint_unknown", f"No camera move was found in {input['motion_hint']!r}; it is a gentle zoom in."
-            )
-        width, height, fps, num_frames = (int(input[name]) for name in ("width", "height", "fps", "num_frames"))
-        still = _still(Path(input["image"]), motion, width, height, context)
-        clip = context.temporary("mp4")
-        encode_frames(
-            _frames(still, motion, num_frames, width, height),
-            width=width,
-            height=height,
-            fps=fps,
-            output=clip,
-            crf=context.engine_options["crf"],
-            preset=context.engine_options["preset"],
-            context=context,
-            total=num_frames,
-        )
-        facts = {"fps": fps, "width": width, "height": height, "num_frames": num_frames, "duration_s": num_frames / fps}
-        return {"video": context.publish(clip, "video/mp4", **facts, seed=input["seed"]), "motion": motion.as_json()}
+        return {"animate": _animate, "sequence": _sequence, "transition": _transition}[op](input, context)
 
     def unload(self) -> None:
         """Nothing to give back."""
 
 
-def _still(path: Path, motion: Motion, width: int, height: int, context: Context) -> _Still:
-    """The keyframe cropped to the clip's shape, as large as the closest view needs to be sharp, as planes."""
-    from media.pictures import SHARP_UPSCALE, cover_crop, open_picture, upscale_factor
+def _animate(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A002 - the wire's word
+    from engines.video_generation._camera import choose, unasked
+    from engines.video_generation._still import load_still, moves
 
+    hint = input["motion_hint"]
+    motion = choose(input["motion"], hint)
+    if motion is None:
+        motion = unasked()
+        if hint:
+            context.warn("motion_hint_unknown", f"No camera move was found in {hint!r}; it is a gentle zoom in.")
     context.progress("prepare", 0, 1, "picture")
-    picture = open_picture(path)
-    factor = upscale_factor(picture.size, width, height) * motion.zoom
-    if factor > SHARP_UPSCALE:
-        context.warn(
-            "low_resolution",
-            f"{path} has {picture.width}×{picture.height} pixels and is enlarged {factor:.1f} times for a clip of "
-            f"{width}×{height}; {math.ceil(width * motion.zoom)}×{math.ceil(height * motion.zoom)} would be sharp.",
-        )
-    size = _even(width * motion.zoom), _even(height * motion.zoom)
-    still = _Still(cover_crop(picture, width, height, size=size))
+    still = load_still(Path(input["image"]), motion, input["width"], input["height"], context)
     context.progress("prepare", 1, 1, "picture")
-    return still
+    video = _encoded(moves(still, motion, input["num_frames"]), input["num_frames"], input, context)
+    return {"video": video, "motion": motion.as_json()}
 
 
-class _Still:
-    """The planes of a picture; ``frame`` resizes a part of them. Chroma has a column more on either side."""
+def _sequence(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A002 - the wire's word
+    from engines.video_generation._sequence import Scene, ordered, sequence
+    from engines.video_generation._still import Still, load_still
+    from media.pictures import picture_facts
 
-    def __init__(self, picture: Image) -> None:
-        import numpy as np
-        from PIL import Image as pillow
+    scenes = ordered(input["scenes"], context)
+    for count, scene in enumerate(scenes, 1):  # what is no picture is said now, not minutes later
+        picture_facts(Path(scene.keyframe))
+        context.progress("prepare", count, len(scenes), "pictures")
 
-        from media.color import yuv420_planes
+    def still(scene: Scene) -> Still:
+        return load_still(Path(scene.keyframe), scene.motion, input["width"], input["height"], context)
 
-        self.width, self.height = picture.size
-        y, u, v = yuv420_planes(np.asarray(picture))
-        self.luma = pillow.fromarray(y)
-        self.chroma = [pillow.fromarray(np.pad(plane, ((0, 0), (1, 1)), mode="edge")) for plane in (u, v)]
-
-    def frame(self, part: Part, width: int, height: int) -> bytes:
-        """The part at the size asked, as yuv420p: the bytes of Y, U and V."""
-        from PIL.Image import Resampling
-
-        from media.color import left_sited_box
-
-        left, top, right, bottom = part
-        box = (left * self.width, top * self.height, right * self.width, bottom * self.height)
-        across, up, along, down = left_sited_box(box, scale=(box[2] - box[0]) / width)
-        padded = (across + 1, up, along + 1, down)
-        half = (width // 2, height // 2)
-        planes = [self.luma.resize((width, height), Resampling.BICUBIC, box=box)]
-        planes += [plane.resize(half, Resampling.BICUBIC, box=padded) for plane in self.chroma]
-        return b"".join(plane.tobytes() for plane in planes)
+    frames = sequence(scenes, input["transition_frames"], still)
+    video = _encoded(frames, sum(scene.num_frames for scene in scenes), input, context)
+    told, first = [], 0
+    for scene in scenes:
+        facts = {"scene_number": scene.number, "first_frame": first, "duration_frames": scene.num_frames}
+        told.append({**facts, "motion": scene.motion.as_json()})
+        first += scene.num_frames
+    return {"video": video, "scenes": told}
 
 
-def _frames(still: _Still, motion: Motion, num_frames: int, width: int, height: int) -> Generator[bytes, None, None]:
-    """The frames in order, drawn by THREADS threads a few ahead of the encoder."""
-    from engines.video_generation._camera import part_at
+def _transition(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A002 - the wire's word
+    from engines.video_generation._sequence import LEAN, transition
+    from engines.video_generation._still import load_still
 
-    if motion.zoom == 1:
-        frame = still.frame((0.0, 0.0, 1.0, 1.0), width, height)
-        yield from (frame for _ in range(num_frames))
-        return
-    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="ken_burns")
-    waiting: deque[Future[bytes]] = deque()
-    try:
-        for number in range(num_frames):
-            waiting.append(pool.submit(still.frame, part_at(motion, number, num_frames), width, height))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:  # also when the caller stops asking, because the request was cancelled
-        pool.shutdown(wait=True, cancel_futures=True)
+    stills = []
+    for count, name in enumerate(("start_keyframe", "end_keyframe"), 1):
+        stills.append(load_still(Path(input[name]), LEAN, input["width"], input["height"], context))
+        context.progress("prepare", count, 2, "pictures")
+    start, end = stills
+    return {"video": _encoded(transition(start, end, input["num_frames"]), input["num_frames"], input, context)}
 
 
-def _even(pixels: float) -> int:
-    """The even number at or above; sizes that are whole but for rounding stay."""
-    return 2 * math.ceil(round(pixels, 6) / 2)
+def _encoded(frames: Iterable[Draw], total: int, input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A002
+    """The clip of these frames, published."""
+    from engines.video_generation._still import drawn
+    from media.ffmpeg import encode_frames
+
+    width, height, fps = input["width"], input["height"], input["fps"]
+    crf, preset = context.engine_options["crf"], context.engine_options["preset"]
+    clip = context.temporary("mp4")
+    with closing(drawn(frames)) as blocks:  # so that no thread draws on when the encoder fails
+        encode_frames(
+            blocks,
+            width=width,
+            height=height,
+            fps=fps,
+            output=clip,
+            crf=crf,
+            preset=preset,
+            context=context,
+            total=total,
+        )
+    facts = {"fps": fps, "width": width, "height": height, "num_frames": total, "duration_s": total / fps}
+    return context.publish(clip, "video/mp4", **facts, seed=input["seed"])
