@@ -38,10 +38,17 @@ def without_secrets(text: str) -> str:
 class StorygenError(Exception):
     """An end that the user can act on: what happened, and ``hint``, what to do."""
 
-    def __init__(self, code: str, message: str, hint: str | None = None, details: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        hint: str | None = None,
+        details: list[str] | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
         message = without_secrets(message)
         super().__init__(message)
-        self.code, self.message, self.hint = code, message, hint
+        self.code, self.message, self.hint, self.retry_after_s = code, message, hint, retry_after_s
         self.details = [without_secrets(detail) for detail in details or []]
 
     @property
@@ -54,6 +61,5 @@ def from_wire(line: dict[str, Any], where: str) -> StorygenError:
     """The error line of a worker as an exception; ``where`` names the stage and item."""
     error = line["error"]
     details = [f"{row['pointer']}: {row['message']}" for row in error.get("details") or []]
-    return StorygenError(
-        error["code"], f"{where}: {error['message']}" if where else error["message"], error.get("hint"), details
-    )
+    message = f"{where}: {error['message']}" if where else error["message"]
+    return StorygenError(error["code"], message, error.get("hint"), details, error.get("retry_after_s"))

@@ -12,6 +12,7 @@ from orchestrator.making import Making
 def make(making: Making) -> None:
     """Compose, look at the result, take a thumbnail. Raises ``output_failed`` for a film below standard."""
     settings, run = making.settings("post"), making.run
+    making.gather()
     run.report.stage_items("post", 3)
     shots = [
         {"clip": clip, "num_frames": shot["num_frames"]} for clip, shot in zip(making.clips, making.shots, strict=True)

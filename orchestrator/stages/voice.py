@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from orchestrator.item import Item
 from orchestrator.making import Making, item_name
-from orchestrator.run import Item
 
 VERSION = "1"
 PAD_S = 0.15
