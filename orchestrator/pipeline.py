@@ -15,6 +15,7 @@ from orchestrator.item import Item, place, write_json
 from orchestrator.making import Making
 from orchestrator.pool import RETRIES, Pool
 from orchestrator.progress import Report
+from orchestrator.report import write_page
 from orchestrator.run import MARK, Run, Wishes
 from orchestrator.stages import STAGES, Stage
 from orchestrator.stages.collect import story_text
@@ -173,6 +174,10 @@ def _write_manifest(
         "items": [_item(item) for item in items],
     }
     write_json(folder / "manifest.json", manifest)
+    try:
+        write_page(folder, manifest)
+    except Exception as error:  # noqa: BLE001 - the film is what counts: its page never fails a run
+        making.run.warn("run", "run", "page_failed", f"report.html was not written: {type(error).__name__}: {error}")
     return manifest
 
 
