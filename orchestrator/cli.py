@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from orchestrator.errors import StorygenError, error_table
+from orchestrator.errors import StorygenError, as_ours, error_table
 
 EXAMPLES = """
 \b
@@ -24,12 +24,12 @@ examples:
   storygen run my.md --set film.width=1920 --set film.height=1080
   storygen run my.md --dry-run                         what would be made, and why
   storygen run my.md --force keyframes/shot-003        that picture again, and what depends on it
+  storygen batch stories.jsonl                         many films, each model loaded once
   storygen status runs/my                              what is done, out of date or missing
   storygen call media_processing probe --input request.json
   storygen check film.mp4
   storygen doctor                                      is everything there, and if not what to do
 """
-RERUN = "Run it again with STORYGEN_DEBUG=1 in the environment to see where, and report that."
 
 
 class Interrupted(KeyboardInterrupt):
@@ -121,6 +121,50 @@ def run(
         click.echo(json.dumps({"type": "run_done", "folder": str(folder.resolve()), "manifest": manifest}))
     else:
         click.echo(_summary(manifest, folder), err=True)
+
+
+@cli.command()
+@click.argument("stories", type=click.Path(path_type=Path))
+@click.option("--profile", default="draft", show_default=True, help="Name of a profile, or the path of a .toml file.")
+@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of the runs.")
+@click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Change one value of the profile.")
+@click.option("--to", "last", metavar="STAGE", help="End after this stage.")
+@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), help="Seconds all may take.")
+@click.option("--json", "as_json", is_flag=True, help="Progress and result as JSON lines on stdout.")
+def batch(
+    stories: Path,
+    profile: str,
+    out: Path,
+    settings: tuple[str, ...],
+    last: str | None,
+    timeout_s: float | None,
+    as_json: bool,
+) -> None:
+    """Make the films of STORIES, a JSON lines file, stage by stage, so that each model is loaded once.
+
+    One that fails does not stop the others. The exit code is 0, or that of the first that failed.
+
+    \b
+    A line of STORIES, story alone is needed:
+      {"story": "crow.md", "out": "crow-wide", "profile": "draft", "set": ["film.width=1920"]}
+    """
+    from orchestrator import batch as batches
+    from orchestrator.pipeline import Order
+    from orchestrator.progress import reports_for
+
+    read = batches.read(stories, profile, settings, out)
+    reports = reports_for([story.folder.name for story in read], as_json=as_json)
+    retries = max(story.profile["run"]["retries"] for story in read)
+    try:
+        batches.make_films(read, reports, Order(last=last, timeout_s=timeout_s, retries=retries))
+    finally:
+        for report in reports:
+            report.close()
+    if as_json:
+        click.echo(json.dumps({"type": "batch_done", "stories": batches.as_json(read)}))
+    else:
+        click.echo("\n".join(batches.table(read)), err=True)
+    raise click.exceptions.Exit(batches.exit_code(read))
 
 
 @cli.command()
@@ -333,7 +377,7 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        cli.main(standalone_mode=False, prog_name="storygen")
+        code = cli.main(standalone_mode=False, prog_name="storygen")  # what a command's Exit says, else None
     except click.ClickException as error:
         error.show()
         _end(StorygenError("usage", error.format_message(), "storygen --help shows how."), said=True)
@@ -343,20 +387,8 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001 - whatever it is, it ends by the table
         if os.environ.get("STORYGEN_DEBUG") == "1":
             traceback.print_exc()
-        _end(_as_ours(error))
-    sys.exit(0)
-
-
-def _as_ours(error: Exception) -> StorygenError:
-    if isinstance(error, StorygenError):
-        return error
-    if isinstance(error, OSError):
-        where = f" ({error.filename})" if error.filename else ""
-        message = f"A file could not be read or written: {error.strerror or error}{where}."
-        return StorygenError(
-            "output_failed", message, "Make room or give leave to write there, or choose another --out."
-        )
-    return StorygenError("internal_error", f"storygen itself failed: {type(error).__name__}: {error}", RERUN)
+        _end(as_ours(error))
+    sys.exit(code or 0)
 
 
 def _end(error: StorygenError, *, said: bool = False) -> NoReturn:

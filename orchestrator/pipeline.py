@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from orchestrator.errors import StorygenError
@@ -53,6 +54,66 @@ class Order:
         return Wishes(frozenset(before), self.force, self.reuse)
 
 
+class Production:
+    """One story on its way through the stages. Leaving its ``with`` block writes the manifest, whatever happened."""
+
+    def __init__(
+        self,
+        story: Path,
+        profile: Mapping[str, Any],
+        folder: Path,
+        report: Report,
+        order: Order,
+        *,
+        shared: Pool | None = None,
+    ) -> None:
+        """``shared`` workers are left to others at the end. Raises StorygenError for a story that cannot be read."""
+        text = story_text(story)
+        pool = shared or Pool(retries=order.retries, timeout_s=order.timeout_s)
+        self.run = Run(folder, pool, report, order.wishes(), ends_pool=shared is None)
+        self.making = Making(self.run, profile, story, text)
+        self.stages: dict[str, dict[str, Any]] = {}
+        self.manifest: dict[str, Any] = {}
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Production:
+        self.run.__enter__()
+        story = self.making.story
+        try:
+            self.run.event("run", "run", {"type": "run_started", "story": str(story)})
+            mark = {"v": 1, "story": str(story.resolve()), "profile": self.making.profile}
+            write_json(self.run.folder / MARK, mark)
+            self._note("running", None)
+        except BaseException:
+            self.run.__exit__(None, None, None)
+            raise
+        return self
+
+    def stage(self, name: str, make: Stage) -> None:
+        """Go through one stage."""
+        _stage(name, make, self.making, self.stages)
+
+    def finish(self) -> None:
+        """Wait for what is still under way and put the results where a person looks for them."""
+        self.making.gather()
+        if self.making.film is not None:
+            _place_results(self.making)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        state = "done" if error is None else "failed" if isinstance(error, Exception) else "stopped"
+        if state == "done" and self.making.film is None:
+            state = "partial"
+        try:
+            self.run.__exit__(kind, error, trace)
+        finally:
+            self._note(state, error)
+
+    def _note(self, state: str, error: BaseException | None) -> None:
+        self.manifest = _write_manifest(self.making, self.stages, state, self._started, error)
+
+
 def make_film(
     story: Path, profile: Mapping[str, Any], folder: Path, report: Report, order: Order | None = None
 ) -> dict[str, Any]:
@@ -61,31 +122,12 @@ def make_film(
     What was finished before is used again. Raises StorygenError; the manifest then says how far it came.
     """
     order = order or Order()
-    started, text, wishes = time.monotonic(), story_text(story), order.wishes()
-    pool = Pool(retries=order.retries, timeout_s=order.timeout_s)
-    with Run(folder, pool, report, wishes) as run:
-        run.event("run", "run", {"type": "run_started", "story": str(story)})
-        write_json(run.folder / MARK, {"v": 1, "story": str(story.resolve()), "profile": profile})
-        making = Making(run, profile, story, text)
-        stages: dict[str, dict[str, Any]] = {}
-        ending: BaseException | None = None
-        try:
-            _write_manifest(making, stages, "running", started, None)
-            pool.describe_all(FAMILIES)
-            for name, make in order.stages():
-                _stage(name, make, making, stages)
-            making.gather()
-            if making.film is not None:
-                _place_results(making)
-        except BaseException as error:
-            ending = error
-            raise
-        finally:
-            state = "done" if ending is None else "failed" if isinstance(ending, Exception) else "stopped"
-            if state == "done" and making.film is None:
-                state = "partial"
-            manifest = _write_manifest(making, stages, state, started, ending)
-    return manifest
+    with Production(story, profile, folder, report, order) as production:
+        production.run.pool.describe_all(FAMILIES)
+        for name, make in order.stages():
+            production.stage(name, make)
+        production.finish()
+    return production.manifest
 
 
 def _stage(name: str, make: Stage, making: Making, stages: dict[str, dict[str, Any]]) -> None:

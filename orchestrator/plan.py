@@ -96,7 +96,9 @@ class Plan(Run):
     def event(self, stage: str, item: str, event: Mapping[str, Any]) -> None:
         """Nothing is kept."""
 
-    def beside(self, stage: str, jobs: Iterable[Callable[[], T]], at_once: int) -> list[Future[T]]:
+    def beside(
+        self, stage: str, jobs: Iterable[Callable[[], T]], settings: Mapping[str, Any], family: str, op: str
+    ) -> list[Future[T]]:
         """Do them now: nothing takes time here."""
         futures: list[Future[T]] = []
         for job in jobs:

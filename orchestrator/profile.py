@@ -38,8 +38,8 @@ def load(name: str, settings: Iterable[str] = ()) -> dict[str, Any]:
     for setting in settings:
         _set(profile, setting)
     schema = json.loads((SCHEMAS / "profile.schema.json").read_text(encoding="utf-8"))
-    _check(profile, schema)
-    return _filled(profile, schema, schema)
+    hint = "Correct the profile or the --set; orchestrator/profiles/draft.toml is one to look at."
+    return checked(profile, schema, "The profile", hint)
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -97,17 +97,14 @@ def _no_json(value: Any) -> str | None:
     )
 
 
-def _check(profile: dict[str, Any], schema: dict[str, Any]) -> None:
+def checked(value: Any, schema: Mapping[str, Any], what: str, hint: str) -> dict[str, Any]:
+    """The value with its defaults filled in. Raises StorygenError ``invalid_request`` that lists every fault."""
     from jsonschema import Draft202012Validator
 
-    details = [line for error in Draft202012Validator(schema).iter_errors(profile) for line in _plain(error)]
+    details = [line for error in Draft202012Validator(schema).iter_errors(value) for line in _plain(error)]
     if details:
-        raise StorygenError(
-            "invalid_request",
-            f"The profile is wrong: {details[0]}",
-            "Correct the profile or the --set; orchestrator/profiles/draft.toml is one to look at.",
-            details,
-        )
+        raise StorygenError("invalid_request", f"{what} is wrong: {details[0]}", hint, details)
+    return _filled(value, schema, schema)
 
 
 def _plain(error: ValidationError) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TextIO
 
 PLAIN_INTERVAL_S = 5.0
@@ -76,16 +76,18 @@ class NoReport:
 
 
 class JsonReport:
-    """One JSON object a line on stdout, flushed at once."""
+    """One JSON object a line on stdout, flushed at once; of several stories each has its ``run``."""
 
-    def __init__(self, out: TextIO | None = None) -> None:
-        self._out = out or sys.stdout
+    def __init__(self, out: TextIO | None = None, name: str = "") -> None:
+        self._out, self._own = out or sys.stdout, {"run": name} if name else {}
 
     def _say(self, kind: str, **fields: Any) -> None:
         self._line({"type": kind, **fields})
 
     def _line(self, message: Mapping[str, Any]) -> None:
-        self._out.write(json.dumps(message, ensure_ascii=True) + "\n")  # in one piece: threads take turns
+        self._out.write(
+            json.dumps({**message, **self._own}, ensure_ascii=True) + "\n"
+        )  # in one piece: threads take turns
         self._out.flush()
 
     def stage_started(self, stage: str, items: int | None) -> None:
@@ -113,12 +115,12 @@ class JsonReport:
 class PlainReport:
     """Lines for logs and pipes: one a stage, and one every few seconds while an item is long."""
 
-    def __init__(self, out: TextIO | None = None) -> None:
-        self._out = out or sys.stderr
+    def __init__(self, out: TextIO | None = None, name: str = "") -> None:
+        self._out, self._name = out or sys.stderr, f"{name} " if name else ""
         self._spoke = time.monotonic()
 
     def _say(self, text: str) -> None:
-        self._out.write(text + "\n")  # in one piece: threads take turns
+        self._out.write(f"{self._name}{text}\n")  # in one piece: threads take turns
         self._out.flush()
         self._spoke = time.monotonic()
 
@@ -240,3 +242,8 @@ def report_for(*, as_json: bool, quiet: bool = False) -> Report:
     if as_json:
         return JsonReport()
     return LiveReport() if sys.stderr.isatty() else PlainReport()
+
+
+def reports_for(names: Sequence[str], *, as_json: bool) -> list[Report]:
+    """A display for each of several stories: lines that bear its name."""
+    return [JsonReport(name=name) if as_json else PlainReport(name=name) for name in names]

@@ -7,6 +7,7 @@ hand is theirs: it is used as it is for as long as it reads as what it should be
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -98,8 +99,12 @@ class Look:
 class Run:
     """One run folder, held by one process at a time. Leaving its ``with`` block ends the workers, then lets it go."""
 
-    def __init__(self, folder: Path, pool: Pool, report: Report, wishes: Wishes | None = None) -> None:
+    def __init__(
+        self, folder: Path, pool: Pool, report: Report, wishes: Wishes | None = None, *, ends_pool: bool = True
+    ) -> None:
+        """With ``ends_pool`` the workers end with the run; others' are left to finish what they do for this one."""
         self.folder, self.pool, self.report = folder.resolve(), pool, report
+        self._ends_pool = ends_pool
         self.wishes = wishes or Wishes()
         self.items: list[Item] = []
         self.hashes = Hashes()
@@ -132,7 +137,8 @@ class Run:
         try:
             for threads in self._threads:
                 threads.shutdown(wait=False, cancel_futures=True)
-            self.pool.close()  # ends what the threads wait for
+            if self._ends_pool:
+                self.pool.close()  # ends what the threads wait for
             for threads in self._threads:
                 threads.shutdown(wait=True)
         finally:
@@ -170,20 +176,23 @@ class Run:
 
     # Several at once
 
-    def at_once(self, settings: Mapping[str, Any], family: str, op: str) -> int:
-        """How many items of a stage to make together: the profile's number, else what suits its engine."""
-        if settings.get("at_once"):
-            return int(settings["at_once"])
-        try:
-            return self.pool.engine(family, settings["engine"], op, settings.get("python")).at_once
-        except StorygenError:
-            return 1  # the item will say it, or a fallback make it
+    def beside(
+        self, stage: str, jobs: Iterable[Callable[[], T]], settings: Mapping[str, Any], family: str, op: str
+    ) -> list[Future[T]]:
+        """Begin a stage's jobs in order, as many at once as its profile or its engine says, and go on to the next stage.
 
-    def beside(self, stage: str, jobs: Iterable[Callable[[], T]], at_once: int) -> list[Future[T]]:
-        """Begin jobs in order, ``at_once`` of them at a time, while the stages go on. ``wait`` waits for them."""
-        threads = ThreadPoolExecutor(at_once)
+        ``wait`` waits for them. With an engine that loads models here this does so itself: a stage beside it might have
+        another model loaded, and the two would take turns for every item.
+        """
+        at_once, alone = settings.get("at_once"), False
+        with contextlib.suppress(StorygenError):  # the items will say it, or a fallback make them
+            engine = self.pool.engine(family, settings["engine"], op, settings.get("python"))
+            at_once, alone = at_once or engine.at_once, engine.heavy
+        threads = ThreadPoolExecutor(at_once or 1)
         self._threads.append(threads)
         self._begun[stage] = begun = [threads.submit(job) for job in jobs]
+        if alone:
+            self.wait(begun)
         return begun
 
     def begun(self, stage: str) -> list[Future[Any]]:

@@ -37,5 +37,5 @@ def make(making: Making) -> None:
         )
         return Path(item.output["images"][0]["path"])
 
-    at_once = making.run.at_once(settings, "image_generation", "generate")
-    making.keyframe_jobs = making.run.beside("keyframes", [partial(drawn, shot) for shot in making.shots], at_once)
+    jobs = [partial(drawn, shot) for shot in making.shots]
+    making.keyframe_jobs = making.run.beside("keyframes", jobs, settings, "image_generation", "generate")

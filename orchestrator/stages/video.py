@@ -35,5 +35,4 @@ def make(making: Making) -> None:
         return item.path("video")
 
     jobs = [partial(animated, *each) for each in zip(making.shots, making.keyframe_jobs, strict=True)]
-    at_once = making.run.at_once(settings, "video_generation", "animate")
-    making.clip_jobs = making.run.beside("video", jobs, at_once)
+    making.clip_jobs = making.run.beside("video", jobs, settings, "video_generation", "animate")
