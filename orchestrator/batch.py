@@ -55,7 +55,7 @@ def read(path: Path, profile: str, settings: Sequence[str], out: Path) -> list[S
         if not line.strip():
             continue
         try:
-            entry = checked(json.loads(line), schema, "It", "")
+            entry = checked(json.loads(line), schema, "it", "")
             folder = out / (entry["out"] or Path(entry["story"]).stem)
             chosen = load(entry["profile"] or profile, [*settings, *entry["set"]])
             stories.append(Story(number, path.parent / entry["story"], folder, chosen))

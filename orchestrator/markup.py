@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from urllib.parse import quote
 
 VOID = frozenset({"img", "link", "meta"})
 """Elements without content or end tag, as far as they are used here."""
@@ -33,3 +34,12 @@ def element(name: str, /, *content: str | None, **attributes: str | float | bool
 def joined(*content: str | None) -> Markup:
     """Parts one behind the other, escaped where they are no Markup."""
     return Markup("".join(part if isinstance(part, Markup) else escape(part) for part in content if part is not None))
+
+
+def link(path: str) -> str:
+    """A path relative to the page as a URL: no name can end it, add a query to it, or be taken for a scheme.
+
+    >>> link("a b/#1?.png")
+    'a%20b/%231%3F.png'
+    """
+    return quote(path, errors="replace")

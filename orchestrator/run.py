@@ -179,7 +179,7 @@ class Run:
     def beside(
         self, stage: str, jobs: Iterable[Callable[[], T]], settings: Mapping[str, Any], family: str, op: str
     ) -> list[Future[T]]:
-        """Begin a stage's jobs in order, as many at once as its profile or its engine says, and go on to the next stage.
+        """Begin a stage's jobs in order, as many at once as its profile or its engine says, and go on to the next.
 
         ``wait`` waits for them. With an engine that loads models here this does so itself: a stage beside it might have
         another model loaded, and the two would take turns for every item.

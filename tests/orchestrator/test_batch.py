@@ -68,7 +68,13 @@ def test_every_line_that_is_wrong_is_named_and_nothing_is_begun(tmp_path: Path) 
         file.write("{not json\n")
     done = storygen("batch", path, "--out", tmp_path / "films")
     assert done.returncode == 65
-    for said in ("line 2: storry", "line 3:", "another line's folder", "line 4: not JSON"):
+    for said in (
+        "line 2: it has no field storry. Did you mean story?",
+        "line 2: it: 'story' is a required property",
+        "line 3:",
+        "another line's folder",
+        "line 4: not JSON",
+    ):
         assert said in done.stderr, done.stderr
     assert not (tmp_path / "films").exists()
 
