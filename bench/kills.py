@@ -21,18 +21,9 @@ def main() -> int:
         folder = Path(name)
         story = folder / "lamps.md"
         story.write_text(THREE_SHOTS, encoding="utf-8")
-        command = [
-            sys.executable,
-            "-m",
-            "orchestrator",
-            "run",
-            story,
-            "--out",
-            folder / "undisturbed",
-            "--json",
-            *SMALL,
-        ]
-        lines = subprocess.run([*command, "--json"], cwd=ROOT, check=True, capture_output=True).stdout.splitlines()
+        first = ["run", str(story), "--out", str(folder / "undisturbed"), "--json", *SMALL]
+        done = subprocess.run([sys.executable, "-m", "orchestrator", *first], cwd=ROOT, check=True, capture_output=True)
+        lines = done.stdout.splitlines()
         film = contents(folder / "undisturbed" / "final.mp4")
         kills = survivors = twice = other = 0
         for seed in range(RUNS):
