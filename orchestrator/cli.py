@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from orchestrator.errors import StorygenError
+from orchestrator.errors import StorygenError, as_ours, error_table
 
 EXAMPLES = """
 \b
@@ -22,6 +22,10 @@ examples:
   storygen run examples/crow.md                        a film in runs/crow/final.mp4
   storygen run my.md --pictures photos --out runs/my   with your own pictures
   storygen run my.md --format 16:9 --music song.mp3 --captions soft
+  storygen run my.md --dry-run                         what would be made, and why
+  storygen run my.md --force keyframes/shot-003        that picture again, and what depends on it
+  storygen batch stories.jsonl                         many films, each model loaded once
+  storygen status runs/my                              what is done, out of date or missing
   storygen call media_processing probe --input request.json
   storygen check film.mp4
   storygen doctor                                      is everything there, and if not what to do
@@ -34,11 +38,10 @@ CAPTIONS = {
     "off": "post.input.subtitles=null",
 }
 """Where captions go -> the setting that says so to ``compose``."""
-RERUN = "Run it again with STORYGEN_DEBUG=1 in the environment to see where, and report that."
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGTERM or a closed terminal: ends a run as tidily as Ctrl+C does."""
+    """Ctrl+C, SIGTERM or a closed terminal: ends a run in order."""
 
 
 @click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -76,6 +79,17 @@ def cli() -> None:
     metavar="STAGE.KEY=VALUE",
     help="Change one value of the profile, also one that --format or --captions set; may be repeated.",
 )
+@click.option("--from", "first", metavar="STAGE", help="Begin at this stage; what lies before is taken as it is.")
+@click.option("--to", "last", metavar="STAGE", help="End after this stage.")
+@click.option("--only", metavar="STAGE", help="This stage alone: --from and --to in one.")
+@click.option(
+    "--force", multiple=True, metavar="STAGE[/ITEM]", help="Make these again, edited ones too; may be repeated."
+)
+@click.option(
+    "--reuse", type=click.Path(path_type=Path), help="Folder of another run, whose items are taken where they fit."
+)
+@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), help="Seconds the run may take.")
+@click.option("--dry-run", is_flag=True, help="Say what would be made and why; make nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Progress and result as JSON lines on stdout.")
 def run(
     story: Path | None,
@@ -87,6 +101,13 @@ def run(
     shape: str | None,
     captions: str | None,
     settings: tuple[str, ...],
+    first: str | None,
+    last: str | None,
+    only: str | None,
+    force: tuple[str, ...],
+    reuse: Path | None,
+    timeout_s: float | None,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Make the film of STORY, a text or Markdown file. The same command again continues or does nothing.
@@ -97,7 +118,7 @@ def run(
       language: en
     """
     from orchestrator import profile as profiles
-    from orchestrator.pipeline import make_film
+    from orchestrator.pipeline import Order, make_film
     from orchestrator.progress import report_for
 
     if story is not None and idea is not None:
@@ -116,15 +137,81 @@ def run(
     if music is not None:
         chosen["post"]["input"]["music"] = str(_music(music))
     folder = out or _default_folder(story)
+    order = Order(only or first, only or last, force, reuse, timeout_s, chosen["run"]["retries"])
+    if dry_run:
+        _show_plan(story, chosen, folder, order, as_json=as_json)
+        return
     report = report_for(as_json=as_json)
     try:
-        manifest = make_film(story, chosen, folder, report)
+        manifest = make_film(story, chosen, folder, report, order)
     finally:
         report.close()
     if as_json:
         click.echo(json.dumps({"type": "run_done", "folder": str(folder.resolve()), "manifest": manifest}))
     else:
         click.echo(_summary(manifest, folder), err=True)
+
+
+@cli.command()
+@click.argument("stories", type=click.Path(path_type=Path))
+@click.option("--profile", default="draft", show_default=True, help="Name of a profile, or the path of a .toml file.")
+@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of the runs.")
+@click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Change one value of the profile.")
+@click.option("--to", "last", metavar="STAGE", help="End after this stage.")
+@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), help="Seconds all may take.")
+@click.option("--json", "as_json", is_flag=True, help="Progress and result as JSON lines on stdout.")
+def batch(
+    stories: Path,
+    profile: str,
+    out: Path,
+    settings: tuple[str, ...],
+    last: str | None,
+    timeout_s: float | None,
+    as_json: bool,
+) -> None:
+    """Make the films of STORIES, a JSON lines file, stage by stage, so that each model is loaded once.
+
+    One that fails does not stop the others. The exit code is 0, or that of the first that failed.
+
+    \b
+    A line of STORIES, story alone is needed:
+      {"story": "crow.md", "out": "crow-wide", "profile": "draft", "set": ["film.width=1920"]}
+    """
+    from orchestrator import batch as batches
+    from orchestrator.pipeline import Order
+    from orchestrator.progress import reports_for
+
+    read = batches.read(stories, profile, settings, out)
+    reports = reports_for([story.folder.name for story in read], as_json=as_json)
+    retries = max(story.profile["run"]["retries"] for story in read)
+    try:
+        batches.make_films(read, reports, Order(last=last, timeout_s=timeout_s, retries=retries))
+    finally:
+        for report in reports:
+            report.close()
+    if as_json:
+        click.echo(json.dumps({"type": "batch_done", "stories": batches.as_json(read)}))
+    else:
+        click.echo("\n".join(batches.table(read)), err=True)
+    raise click.exceptions.Exit(batches.exit_code(read))
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def status(folder: Path, as_json: bool) -> None:
+    """Say what of the run in FOLDER is done, what would be made again and why, and what is missing."""
+    from orchestrator.pipeline import Order
+    from orchestrator.run import MARK
+
+    try:
+        mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        story, chosen = Path(mark["story"]), mark["profile"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StorygenError(
+            "input_not_found", f"{folder} is no run's folder.", "Give the folder of a run, such as runs/crow."
+        ) from None
+    _show_plan(story, chosen, folder, Order(), as_json=as_json)
 
 
 @cli.command()
@@ -209,6 +296,15 @@ def doctor(as_json: bool) -> None:
     raise click.exceptions.Exit(doctors.exit_code(found))
 
 
+def _show_plan(story: Path, profile: dict[str, Any], folder: Path, order: Any, *, as_json: bool) -> None:
+    """Print what a run would do."""
+    from orchestrator import plan as plans
+    from orchestrator.progress import report_for
+
+    rows = plans.plan(story, profile, folder, order, report_for(as_json=False, quiet=True))
+    click.echo(json.dumps(plans.as_json(rows), indent=2) if as_json else "\n".join(plans.lines(rows)))
+
+
 def _facts(film: Path) -> dict[str, Any]:
     """What ``probe`` reads from the film. Raises StorygenError ``input_not_found`` or ``input_unreadable``."""
     from orchestrator.pool import Pool
@@ -287,16 +383,26 @@ def _music(file: Path) -> Path:
 
 
 def _summary(manifest: dict[str, Any], folder: Path) -> str:
-    made = sum(stage["made"] for stage in manifest["stages"].values())
-    video, lufs = manifest["facts"]["video"], manifest["facts"]["loudness"]["integrated_lufs"]
-    size, shots = f"{video['width']}×{video['height']}", f"{len(manifest['shots'])} shots"
-    lines = [
-        f"{manifest['title']}: {folder / 'final.mp4'}",
-        f"  {size}, {video['fps']:g} fps, {video['duration_s']:.1f} s, {shots}, {lufs:.1f} LUFS",
-        f"  {made} items made in {manifest['seconds']:.1f} s" if made else "  nothing had changed; nothing was done",
-    ]
+    """What a person reads when a run has ended well: the film, what was done, warnings."""
+    from orchestrator.stages.voice import advice
+
+    made = sum(stage.get("made", 0) for stage in manifest["stages"].values())
+    done = f"  {made} items made in {manifest['seconds']:.1f} s" if made else "  nothing had changed; nothing was done"
+    if manifest["film"] is None:
+        last = list(manifest["stages"])[-1]
+        lines = [f"{manifest['title']}: done up to {last}, in {folder}", done, "  the film: the same without --to"]
+    else:
+        video, lufs = manifest["facts"]["video"], manifest["facts"]["loudness"]["integrated_lufs"]
+        size, shots = f"{video['width']}×{video['height']}", f"{len(manifest['shots'])} shots"
+        lines = [
+            f"{manifest['title']}: {folder / 'final.mp4'}",
+            f"  {size}, {video['fps']:g} fps, {video['duration_s']:.1f} s, {shots}, {lufs:.1f} LUFS",
+            done,
+        ]
     if not manifest["language_given"]:
         lines.append("  language: assumed to be English; a line 'language: xx' at the top of the story says otherwise")
+    if tip := advice(manifest, sys.platform):
+        lines.append(f"  {tip}")
     lines += [
         f"  warning: {warning['stage']} {warning['item']}: {warning['message']}" for warning in manifest["warnings"]
     ]
@@ -306,40 +412,37 @@ def _summary(manifest: dict[str, Any], folder: Path) -> str:
 def main() -> NoReturn:
     """Run the command line; every end is an exit code of the error table."""
 
+    stopping = False
+
     def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal stopping
+        if stopping:  # asked twice: at once, without order
+            from orchestrator.worker import kill_all
+
+            kill_all()
+            os._exit(error_table()["cancelled"]["exit"])
+        stopping = True
         raise Interrupted
 
-    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # nohup's wish
             signal.signal(number, interrupt)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        cli.main(standalone_mode=False, prog_name="storygen")
+        code = cli.main(standalone_mode=False, prog_name="storygen")  # what a command's Exit says, else None
     except click.ClickException as error:
         error.show()
         _end(StorygenError("usage", error.format_message(), "storygen --help shows how."), said=True)
     except (KeyboardInterrupt, click.Abort):
-        kept = " Finished work is kept: the same command continues." if sys.argv[1:2] == ["run"] else ""
-        _end(StorygenError("cancelled", f"Stopped.{kept}"))
+        kept = "Finished work is kept: the same command continues." if sys.argv[1:2] == ["run"] else None
+        _end(StorygenError("cancelled", "Stopped.", kept))
     except Exception as error:  # noqa: BLE001 - whatever it is, it ends by the table
         if os.environ.get("STORYGEN_DEBUG") == "1":
             traceback.print_exc()
-        _end(_as_ours(error))
-    sys.exit(0)
-
-
-def _as_ours(error: Exception) -> StorygenError:
-    if isinstance(error, StorygenError):
-        return error
-    if isinstance(error, OSError):
-        where = f" ({error.filename})" if error.filename else ""
-        message = f"A file could not be read or written: {error.strerror or error}{where}."
-        return StorygenError(
-            "output_failed", message, "Make room or give leave to write there, or choose another --out."
-        )
-    return StorygenError("internal_error", f"storygen itself failed: {type(error).__name__}: {error}", RERUN)
+        _end(as_ours(error))
+    sys.exit(code or 0)
 
 
 def _end(error: StorygenError, *, said: bool = False) -> NoReturn:

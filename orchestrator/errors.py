@@ -12,6 +12,7 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[1]
 SCHEMAS = CHECKOUT / "schemas" / "v1"
 CRASH_EXIT_CODE = 70
+RERUN = "Run it again with STORYGEN_DEBUG=1 in the environment to see where, and report that."
 SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
 SHORTEST_SECRET = 8
 """Shorter values are no keys, and hiding them would garble ordinary words."""
@@ -38,10 +39,17 @@ def without_secrets(text: str) -> str:
 class StorygenError(Exception):
     """An end that the user can act on: what happened, and ``hint``, what to do."""
 
-    def __init__(self, code: str, message: str, hint: str | None = None, details: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        hint: str | None = None,
+        details: list[str] | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
         message = without_secrets(message)
         super().__init__(message)
-        self.code, self.message, self.hint = code, message, hint
+        self.code, self.message, self.hint, self.retry_after_s = code, message, hint, retry_after_s
         self.details = [without_secrets(detail) for detail in details or []]
 
     @property
@@ -54,6 +62,18 @@ def from_wire(line: dict[str, Any], where: str) -> StorygenError:
     """The error line of a worker as an exception; ``where`` names the stage and item."""
     error = line["error"]
     details = [f"{row['pointer']}: {row['message']}" for row in error.get("details") or []]
-    return StorygenError(
-        error["code"], f"{where}: {error['message']}" if where else error["message"], error.get("hint"), details
-    )
+    message = f"{where}: {error['message']}" if where else error["message"]
+    return StorygenError(error["code"], message, error.get("hint"), details, error.get("retry_after_s"))
+
+
+def as_ours(error: Exception) -> StorygenError:
+    """Any exception as an end of the error table."""
+    if isinstance(error, StorygenError):
+        return error
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        message = f"A file could not be read or written: {error.strerror or error}{where}."
+        return StorygenError(
+            "output_failed", message, "Make room or give leave to write there, or choose another --out."
+        )
+    return StorygenError("internal_error", f"storygen itself failed: {type(error).__name__}: {error}", RERUN)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.run import Item, Run
+from orchestrator.item import Item
+from orchestrator.run import Run
 
 
 @dataclass
@@ -33,12 +35,20 @@ class Making:
     """Format -> artifact."""
     shots: list[Mapping[str, Any]] = field(default_factory=list)
     """{number, start_s, end_s, num_frames, text, prompt, motion} each."""
+    keyframe_jobs: list[Future[Path]] = field(default_factory=list)
+    """The picture of each shot, on its way: clips are made of the first ones while the last are drawn."""
+    clip_jobs: list[Future[Path]] = field(default_factory=list)
     keyframes: list[Path] = field(default_factory=list)
     clips: list[Path] = field(default_factory=list)
     film: Item | None = None
     thumbnail: Path | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What ``probe`` read from the finished film."""
+
+    def gather(self) -> None:
+        """Wait for all pictures and clips. The first that failed raises its error."""
+        self.keyframes = self.run.wait(self.keyframe_jobs)
+        self.clips = self.run.wait(self.clip_jobs)
 
     def settings(self, stage: str) -> Mapping[str, Any]:
         """The stage's part of the profile."""

@@ -2,64 +2,173 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from orchestrator.errors import StorygenError
+from orchestrator.item import Item, place, write_json
 from orchestrator.making import Making
-from orchestrator.pool import Pool
+from orchestrator.pool import RETRIES, Pool
 from orchestrator.progress import Report
-from orchestrator.run import MARK, Item, Run, place, write_json
-from orchestrator.stages import STAGES
+from orchestrator.report import write_page
+from orchestrator.run import MARK, Run, Wishes
+from orchestrator.stages import STAGES, Stage
 from orchestrator.stages.collect import story_text
 
 FAMILIES = ["speech_synthesis", "image_generation", "video_generation", "media_processing"]
+STAGE_NAMES = tuple(name for name, _ in STAGES)
 
 
-def make_film(story: Path, profile: Mapping[str, Any], folder: Path, report: Report) -> dict[str, Any]:
-    """Run all stages in ``folder``; returns the manifest, which lies there as ``manifest.json`` too.
+@dataclass(frozen=True)
+class Order:
+    """What is asked of a run: ``first`` to ``last`` stage, and what to make again."""
+
+    first: str | None = None
+    last: str | None = None
+    force: tuple[str, ...] = ()
+    reuse: Path | None = None
+    timeout_s: float | None = None
+    retries: int = RETRIES
+
+    def stages(self) -> list[tuple[str, Stage]]:
+        """The stages to go through; those before ``first`` too, whose items are taken as they are."""
+        end = STAGE_NAMES.index(self.last) + 1 if self.last else len(STAGES)
+        return list(STAGES[:end])
+
+    def wishes(self) -> Wishes:
+        """What the run folder is told. Raises StorygenError ``usage`` for a stage that there is not."""
+        for name in (self.first, self.last, *(each.partition("/")[0] for each in self.force)):
+            if name is not None and name not in STAGE_NAMES:
+                raise StorygenError("usage", f"There is no stage {name!r}.", f"Stages: {', '.join(STAGE_NAMES)}.")
+        if self.first and self.last and STAGE_NAMES.index(self.first) > STAGE_NAMES.index(self.last):
+            raise StorygenError("usage", f"The stage {self.first} comes after {self.last}.", "Swap --from and --to.")
+        if self.reuse is not None and not (self.reuse / MARK).is_file():
+            raise StorygenError("input_not_found", f"{self.reuse} is no run's folder.", "--reuse takes such a folder.")
+        before = STAGE_NAMES[: STAGE_NAMES.index(self.first)] if self.first else ()
+        return Wishes(frozenset(before), self.force, self.reuse)
+
+
+class Production:
+    """One story on its way through the stages. Leaving its ``with`` block writes the manifest, whatever happened."""
+
+    def __init__(
+        self,
+        story: Path,
+        profile: Mapping[str, Any],
+        folder: Path,
+        report: Report,
+        order: Order,
+        *,
+        shared: Pool | None = None,
+    ) -> None:
+        """``shared`` workers are left to others at the end. Raises StorygenError for a story that cannot be read."""
+        text = story_text(story)
+        pool = shared or Pool(retries=order.retries, timeout_s=order.timeout_s)
+        self.run = Run(folder, pool, report, order.wishes(), ends_pool=shared is None)
+        self.making = Making(self.run, profile, story, text)
+        self.stages: dict[str, dict[str, Any]] = {}
+        self.manifest: dict[str, Any] = {}
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Production:
+        self.run.__enter__()
+        story = self.making.story
+        try:
+            self.run.event("run", "run", {"type": "run_started", "story": str(story)})
+            mark = {"v": 1, "story": str(story.resolve()), "profile": self.making.profile}
+            write_json(self.run.folder / MARK, mark)
+            self._note("running", None)
+        except BaseException:
+            self.run.__exit__(None, None, None)
+            raise
+        return self
+
+    def stage(self, name: str, make: Stage) -> None:
+        """Go through one stage."""
+        _stage(name, make, self.making, self.stages)
+
+    def finish(self) -> None:
+        """Wait for what is still under way and put the results where a person looks for them."""
+        self.making.gather()
+        if self.making.film is not None:
+            _place_results(self.making)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        state = "done" if error is None else "failed" if isinstance(error, Exception) else "stopped"
+        if state == "done" and self.making.film is None:
+            state = "partial"
+        try:
+            self.run.__exit__(kind, error, trace)
+        finally:
+            self._note(state, error)
+
+    def _note(self, state: str, error: BaseException | None) -> None:
+        self.manifest = _write_manifest(self.making, self.stages, state, self._started, error)
+
+
+def make_film(
+    story: Path, profile: Mapping[str, Any], folder: Path, report: Report, order: Order | None = None
+) -> dict[str, Any]:
+    """Run the stages in ``folder``; returns the manifest, which lies there as ``manifest.json`` too.
 
     What was finished before is used again. Raises StorygenError; the manifest then says how far it came.
     """
-    started, text = time.monotonic(), story_text(story)
-    with Pool() as pool, Run(folder, pool, report) as run:
-        run.event("run", "run", {"type": "run_started", "story": str(story)})
-        write_json(run.folder / MARK, {"v": 1, "story": str(story.resolve()), "profile": profile})
-        making = Making(run, profile, story, text)
-        stages: dict[str, dict[str, Any]] = {}
-        ending: BaseException | None = None
-        try:
-            _write_manifest(making, stages, "running", started, None)
-            pool.describe_all(FAMILIES)
-            for name, make in STAGES:
-                stages[name] = _stage(name, make, making)
-            _place_results(making)
-        except BaseException as error:
-            ending = error
-            raise
-        finally:
-            state = "done" if ending is None else "failed" if isinstance(ending, Exception) else "stopped"
-            manifest = _write_manifest(making, stages, state, started, ending)
-    return manifest
+    order = order or Order()
+    with Production(story, profile, folder, report, order) as production:
+        production.run.pool.describe_all(FAMILIES)
+        for name, make in order.stages():
+            production.stage(name, make)
+        production.finish()
+    return production.manifest
 
 
-def _stage(name: str, make: Any, making: Making) -> dict[str, Any]:
-    run, begun, before = making.run, time.monotonic(), len(making.run.items)
+def _stage(name: str, make: Stage, making: Making, stages: dict[str, dict[str, Any]]) -> None:
+    """Run a stage. What it has begun may go on after it; the stage counts as done when that is."""
+    run, begun = making.run, time.monotonic()
+    stages[name] = {"state": "running", "why": None, "began_s": round(begun - run.began, 3)}
     run.report.stage_started(name, None)
     skipped = make(making)
-    items = run.items[before:]
-    seconds = time.monotonic() - begun
-    reused = sum(item.reused for item in items)
-    run.report.stage_done(name, seconds, reused, len(items) - reused, skipped)
-    return {
-        "state": "skipped" if skipped else "done",
-        "why": skipped,
-        "seconds": round(seconds, 3),
-        "reused": reused,
-        "made": len(items) - reused,
-    }
+
+    def done() -> None:
+        items = [item for item in list(run.items) if item.stage == name]
+        seconds = time.monotonic() - begun
+        reused = sum(item.reused for item in items)
+        stages[name] |= {
+            "state": "skipped" if skipped else "done",
+            "why": skipped,
+            "seconds": round(seconds, 3),
+            "reused": reused,
+            "made": len(items) - reused,
+        }
+        run.report.stage_done(name, seconds, reused, len(items) - reused, skipped)
+
+    _after(run.begun(name), done)
+
+
+def _after(jobs: Sequence[Future[Any]], then: Callable[[], None]) -> None:
+    """Call ``then`` once all jobs have ended well, from the thread of the last one."""
+    left, guard = len(jobs), threading.Lock()
+
+    def ended(job: Future[Any]) -> None:
+        nonlocal left
+        with guard:
+            left -= not job.cancelled() and job.exception() is None
+            last = left == 0
+        if last:
+            then()
+
+    for job in jobs:
+        job.add_done_callback(ended)
+    if not jobs:
+        then()
 
 
 def _place_results(making: Making) -> None:
@@ -84,6 +193,7 @@ def _write_manifest(
         error = {"code": ending.code, "message": ending.message, "hint": ending.hint, "details": ending.details}
     elif isinstance(ending, Exception):
         error = {"code": "internal_error", "message": f"{type(ending).__name__}: {ending}", "hint": None, "details": []}
+    items = sorted(making.run.items, key=lambda item: STAGE_NAMES.index(item.stage))
     manifest = {
         "v": 1,
         "state": state,
@@ -94,20 +204,22 @@ def _write_manifest(
         "seconds": round(time.monotonic() - started, 3),
         "film": "final.mp4" if state == "done" else None,
         "facts": making.facts or None,
-        "stages": stages,
+        "stages": {name: dict(stage) for name, stage in stages.items()},
         "vision_model": None,
         "shots": [
-            {**shot, "keyframe": _inside(folder, keyframe), "clip": _inside(folder, clip)}
-            for shot, keyframe, clip in zip(making.shots, making.keyframes, making.clips, strict=False)
+            {**shot, "keyframe": _inside(folder, making.keyframe_jobs, n), "clip": _inside(folder, making.clip_jobs, n)}
+            for n, shot in enumerate(making.shots)
         ],
         "warnings": [
-            {"stage": item.stage, "item": item.name, **warning}
-            for item in making.run.items
-            for warning in item.warnings
+            {"stage": item.stage, "item": item.name, **warning} for item in items for warning in item.warnings
         ],
-        "items": [_item(item) for item in making.run.items],
+        "items": [_item(item) for item in items],
     }
     write_json(folder / "manifest.json", manifest)
+    try:
+        write_page(folder, manifest)
+    except Exception as error:  # noqa: BLE001 - the film is what counts: its page never fails a run
+        making.run.warn("run", "run", "page_failed", f"report.html was not written: {type(error).__name__}: {error}")
     return manifest
 
 
@@ -117,10 +229,15 @@ def _item(item: Item) -> dict[str, Any]:
         "item": item.name,
         "engine": item.engine,
         "reused": item.reused,
+        "edited": item.edited,
+        "began_s": item.began_s,
         "seconds": item.seconds,
         "metrics": item.metrics,
     }
 
 
-def _inside(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).as_posix()
+def _inside(folder: Path, jobs: Sequence[Future[Path]], number: int) -> str | None:
+    """The file of a shot relative to the run's folder, if it has been made."""
+    if number >= len(jobs) or not jobs[number].done() or jobs[number].cancelled() or jobs[number].exception():
+        return None
+    return jobs[number].result().relative_to(folder).as_posix()

@@ -1,15 +1,36 @@
-"""Warm workers: one per family and interpreter, started when first needed, stopped together."""
+"""Warm workers: one per family, engine, model and interpreter, started when first needed, stopped together.
+
+A request goes to a free session of its kind, and a new one is started where there is none: how many there are follows
+from how many ask at once. Engines that load models onto this machine take turns: only one of them holds its models.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.errors import StorygenError
+from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, wait_exponential
+
+from orchestrator.errors import StorygenError, error_table
 from orchestrator.worker import OnEvent, Worker, describe
+
+RETRIES = 6
+"""What a whole run may try again: crashed workers and errors that the error table calls retryable."""
+CRASHES = 2
+"""How often one request may end its worker before it counts as the request's fault."""
+BACKOFF = wait_exponential(multiplier=0.5, max=30)
+"""Seconds before the next try, where the provider named none."""
+REMOTE_AT_ONCE = 4
+
+Kind = tuple[str, str, str, str]
+"""Family, engine, model, interpreter."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +41,37 @@ class Engine:
     version: str
     input_schema: Mapping[str, Any]
     options_schema: Mapping[str, Any]
+    remote: bool
+    heavy: bool
+    """Loads models onto this machine."""
+
+    @property
+    def at_once(self) -> int:
+        """How many of its requests are worth running together where the profile does not say."""
+        if self.remote:
+            return REMOTE_AT_ONCE
+        return 1 if self.heavy else max(1, (os.cpu_count() or 1) // 2)
 
 
 class Pool:
     """The workers of one run. Leaving its ``with`` block ends them all."""
 
-    def __init__(self) -> None:
-        self._workers: dict[tuple[str, str], Worker] = {}
+    def __init__(self, *, retries: int = RETRIES, timeout_s: float | None = None) -> None:
+        self.closing = False
+        self._retries_left = retries
+        self._ends_at = None if timeout_s is None else time.monotonic() + timeout_s
+        self._timeout_s = timeout_s
+        self._guard = threading.Lock()
+        self._stop_waiting = threading.Event()
+        self._free: dict[Kind, list[Worker]] = {}
+        self._busy: dict[Worker, Kind] = {}
+        self._heavy_turn = threading.Lock()
         self._descriptions: dict[tuple[str, str], dict[str, Any]] = {}
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the run's time is up."""
+        return self._ends_at is not None and time.monotonic() >= self._ends_at
 
     def request(
         self,
@@ -38,17 +82,117 @@ class Pool:
         where: str = "",
         python: str | None = None,
     ) -> dict[str, Any]:
-        """Have the family's warm worker do one request; returns the result. A crashed worker is replaced next time."""
-        key = (family, python or sys.executable)
-        worker = self._workers.get(key)
-        if worker is None or not worker.alive:  # one that ended itself, after a deadline say, is replaced
-            worker = self._workers[key] = Worker(*key)
+        """Have a warm worker of the right kind do one request; returns the result.
+
+        A worker that crashed is replaced, and what the error table calls retryable is tried again after a while, both
+        within one budget per run. Raises StorygenError; ``timeout`` too when the run's time is up.
+        """
+        kind = (family, request.get("engine") or "", _model(request), python or sys.executable)
+        facts = self._descriptions.get((family, kind[3]), {}).get("engines", {}).get(kind[1])
+        trying = Retrying(
+            retry=retry_if_exception(self._worth_trying_again),
+            stop=self._enough,
+            wait=_pause,
+            sleep=sleep_using_event(self._stop_waiting),
+            before_sleep=lambda state: self._note_retry(state, on_event),
+            reraise=True,
+        )
+        if facts is not None and _heavy(facts):
+            with self._heavy_turn:
+                self._make_room(kind)
+                return trying(self._once, kind, request, on_event, where)
+        return trying(self._once, kind, request, on_event, where)
+
+    def _once(self, kind: Kind, request: Mapping[str, Any], on_event: OnEvent | None, where: str) -> dict[str, Any]:
+        worker = self._take(kind)
         try:
-            return worker.request(request, on_event, where)
+            return worker.request(self._in_time(request), on_event, where)
         except StorygenError as error:
-            if error.code == "worker_crashed":
-                del self._workers[key]
+            if self.overdue and error.code == "timeout":
+                raise self.time_is_up() from error
             raise
+        finally:
+            self._give_back(worker)
+
+    def _take(self, kind: Kind) -> Worker:
+        """A free session that lives, or a new one."""
+        with self._guard:
+            if self.closing:
+                raise StorygenError("cancelled", "The run is ending.")
+            free = self._free.setdefault(kind, [])
+            while free:
+                worker = free.pop()
+                if worker.alive:  # one that ended itself, after a deadline say, is replaced
+                    break
+            else:
+                worker = Worker(kind[0], kind[3])
+            self._busy[worker] = kind
+            return worker
+
+    def _give_back(self, worker: Worker) -> None:
+        with self._guard:
+            kind = self._busy.pop(worker, None)
+            if kind is not None and worker.alive:
+                self._free[kind].append(worker)
+
+    def _make_room(self, wanted: Kind) -> None:
+        """End the free sessions of other kinds that hold models on this machine."""
+        with self._guard:
+            leaving = []
+            for kind, workers in self._free.items():
+                facts = self._descriptions.get((kind[0], kind[3]), {}).get("engines", {}).get(kind[1])
+                if kind != wanted and facts is not None and _heavy(facts):
+                    leaving += workers
+                    workers.clear()
+        for worker in leaving:
+            worker.stop()
+
+    def _in_time(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The request with no more time than the run has left; time is no part of a key."""
+        if self._ends_at is None:
+            return dict(request)
+        left = self._ends_at - time.monotonic()
+        if left <= 0:
+            raise self.time_is_up()
+        options = dict(request.get("options") or {})
+        own = options.get("timeout_s")
+        return {**request, "options": {**options, "timeout_s": min(left, own) if own else left}}
+
+    def time_is_up(self) -> StorygenError:
+        """What to raise when the run is overdue."""
+        return StorygenError(
+            "timeout",
+            f"The run did not end within the {self._timeout_s:g} s it was given.",
+            "Finished work is kept: the same command continues. Raise --timeout, or leave it out.",
+        )
+
+    def _worth_trying_again(self, error: BaseException) -> bool:
+        if not isinstance(error, StorygenError) or self.closing or self.overdue:
+            return False
+        return error.code == "worker_crashed" or bool(error_table().get(error.code, {}).get("retryable"))
+
+    def _enough(self, state: RetryCallState) -> bool:
+        """Whether a failed request is not tried again; taking from the run's budget if it is."""
+        error = state.outcome.exception() if state.outcome else None
+        crashed = isinstance(error, StorygenError) and error.code == "worker_crashed"
+        with self._guard:
+            if self._retries_left <= 0 or (crashed and state.attempt_number >= CRASHES):
+                return True
+            self._retries_left -= 1
+            return False
+
+    def _note_retry(self, state: RetryCallState, on_event: OnEvent | None) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if on_event is not None and isinstance(error, StorygenError):
+            on_event(
+                {
+                    "type": "retry",
+                    "code": error.code,
+                    "message": error.message,
+                    "wait_s": round(state.upcoming_sleep, 1),
+                    "attempt": state.attempt_number + 1,
+                }
+            )
 
     def engine(self, family: str, name: str, op: str, python: str | None = None) -> Engine:
         """The facts of an engine; ``auto`` is the first that is usable there and can do the operation.
@@ -66,12 +210,15 @@ class Pool:
             raise StorygenError(
                 "engine_unavailable", f"{family} has no engine {name!r}.", f"Known: {', '.join(engines)}."
             )
-        if not engines[name]["usable"]:
+        facts = engines[name]
+        if not facts["usable"]:
             raise StorygenError(
-                "engine_unavailable", f"The engine {name} of {family} cannot be used here: {engines[name]['why_not']}."
+                "engine_unavailable", f"The engine {name} of {family} cannot be used here: {facts['why_not']}."
             )
         input_schema = said["ops"][op]["$defs"]["input"]
-        return Engine(name, engines[name]["version"], input_schema, engines[name]["options_schema"])
+        return Engine(
+            name, facts["version"], input_schema, facts["options_schema"], bool(facts["remote"]), _heavy(facts)
+        )
 
     def describe(self, family: str, python: str | None = None) -> dict[str, Any]:
         """What the family's worker says of itself, run by that interpreter; asked once."""
@@ -85,11 +232,39 @@ class Pool:
         with ThreadPoolExecutor(len(families)) as threads:
             list(threads.map(self.describe, families))
 
+    def close(self) -> None:
+        """End every worker, also those that are at work; what waits for them gets an error. Safe to call twice."""
+        with self._guard:
+            self.closing = True
+            workers = [worker for free in self._free.values() for worker in free] + list(self._busy)
+            self._free.clear()
+            self._busy.clear()
+        self._stop_waiting.set()
+        if workers:
+            with ThreadPoolExecutor(len(workers)) as threads:
+                list(threads.map(Worker.stop, workers))
+
     def __enter__(self) -> Pool:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        workers, self._workers = list(self._workers.values()), {}
-        if workers:
-            with ThreadPoolExecutor(len(workers)) as threads:
-                list(threads.map(Worker.stop, workers))
+        self.close()
+
+
+def _model(request: Mapping[str, Any]) -> str:
+    return json.dumps(request.get("model") or {}, sort_keys=True)
+
+
+def _heavy(facts: Mapping[str, Any]) -> bool:
+    return bool(facts["models"]) and not facts["remote"]
+
+
+def _pause(state: RetryCallState) -> float:
+    """Seconds until the next try: what the provider asked for, else ever longer; none after a crash."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, StorygenError):
+        if error.code == "worker_crashed":
+            return 0.0
+        if error.retry_after_s is not None:
+            return error.retry_after_s
+    return float(BACKOFF(state))

@@ -38,8 +38,8 @@ def load(name: str, settings: Iterable[str] = ()) -> dict[str, Any]:
     for setting in settings:
         _set(profile, setting)
     schema = json.loads((SCHEMAS / "profile.schema.json").read_text(encoding="utf-8"))
-    _check(profile, schema)
-    return _filled(profile, schema, schema)
+    hint = "Correct the profile or the --set; orchestrator/profiles/draft.toml is one to look at."
+    return checked(profile, schema, "the profile", hint, "stage")
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -97,33 +97,37 @@ def _no_json(value: Any) -> str | None:
     )
 
 
-def _check(profile: dict[str, Any], schema: dict[str, Any]) -> None:
+def checked(value: Any, schema: Mapping[str, Any], what: str, hint: str, member: str = "field") -> dict[str, Any]:
+    """The value with its defaults filled in. Raises StorygenError ``invalid_request`` that lists every fault.
+
+    ``what`` names the value in errors, ``member`` its members.
+    """
     from jsonschema import Draft202012Validator
 
-    details = [line for error in Draft202012Validator(schema).iter_errors(profile) for line in _plain(error)]
+    details = [
+        line for error in Draft202012Validator(schema).iter_errors(value) for line in _plain(error, what, member)
+    ]
     if details:
-        raise StorygenError(
-            "invalid_request",
-            f"The profile is wrong: {details[0]}",
-            "Correct the profile or the --set; orchestrator/profiles/draft.toml is one to look at.",
-            details,
-        )
+        raise StorygenError("invalid_request", f"{what[0].upper()}{what[1:]} is wrong: {details[0]}", hint, details)
+    return _filled(value, schema, schema)
 
 
-def _plain(error: ValidationError) -> list[str]:
+def _plain(error: ValidationError, what: str, member: str) -> list[str]:
     """What is wrong, for each thing that is, and what is allowed."""
     where = ".".join(str(part) for part in error.absolute_path)
     part: Any = error.schema
     given: Any = error.instance
+    if error.validator == "required":
+        return [f"{where or what}: {error.message}."]
     if error.validator != "additionalProperties":
-        return [f"{where} is {json.dumps(given, ensure_ascii=False)[:80]}; it must be {_allowed(part)}."]
+        return [f"{where or what} is {json.dumps(given, ensure_ascii=False)[:80]}; it must be {_allowed(part)}."]
     known = list(part["properties"])
     lines = []
     for key in given:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             guess = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
-            lines.append(f"{where or 'the profile'} has no {'field' if where else 'stage'} {key}. {guess}")
+            lines.append(f"{where or what} has no {'field' if where else member} {key}. {guess}")
     return lines
 
 

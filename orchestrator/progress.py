@@ -1,11 +1,14 @@
-"""What a person or a program sees of a run: a live display, plain lines, or JSON lines."""
+"""What a person or a program sees of a run: a live display, plain lines, JSON lines, or nothing.
+
+Several items may be under way at once, and every report is told of them from several threads.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TextIO
 
 PLAIN_INTERVAL_S = 5.0
@@ -31,20 +34,61 @@ class Report(Protocol):
         """An item is done."""
 
     def event(self, stage: str, item: str, event: Mapping[str, Any]) -> None:
-        """A worker's event."""
+        """A worker's event, or one of the host's: warning, retry, engine_failed."""
 
     def close(self) -> None:
         """The run is over."""
 
 
-class JsonReport:
-    """One JSON object a line on stdout, flushed at once."""
+def in_words(event: Mapping[str, Any]) -> str | None:
+    """What an event of the host's own says to a person; None for a worker's."""
+    if event["type"] == "retry":
+        wait = f" in {event['wait_s']:g} s" if event["wait_s"] else ""
+        return f"trying again{wait} (try {event['attempt']}): {event['message']}"
+    if event["type"] == "engine_failed":
+        return f"{event['engine']} failed: {event['message']}"
+    return None
 
-    def __init__(self, out: TextIO | None = None) -> None:
-        self._out = out or sys.stdout
+
+class NoReport:
+    """Says nothing."""
+
+    def stage_started(self, stage: str, items: int | None) -> None:
+        """Nothing."""
+
+    def stage_items(self, stage: str, items: int) -> None:
+        """Nothing."""
+
+    def stage_done(self, stage: str, seconds: float, reused: int, made: int, skipped: str | None) -> None:
+        """Nothing."""
+
+    def item_started(self, stage: str, item: str, *, reused: bool) -> None:
+        """Nothing."""
+
+    def item_done(self, stage: str, item: str, warnings: list[dict[str, str]]) -> None:
+        """Nothing."""
+
+    def event(self, stage: str, item: str, event: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class JsonReport:
+    """One JSON object a line on stdout, flushed at once; of several stories each has its ``run``."""
+
+    def __init__(self, out: TextIO | None = None, name: str = "") -> None:
+        self._out, self._own = out or sys.stdout, {"run": name} if name else {}
 
     def _say(self, kind: str, **fields: Any) -> None:
-        print(json.dumps({"type": kind, **fields}, ensure_ascii=True), file=self._out, flush=True)
+        self._line({"type": kind, **fields})
+
+    def _line(self, message: Mapping[str, Any]) -> None:
+        self._out.write(
+            json.dumps({**message, **self._own}, ensure_ascii=True) + "\n"
+        )  # in one piece: threads take turns
+        self._out.flush()
 
     def stage_started(self, stage: str, items: int | None) -> None:
         self._say("stage_started", stage=stage, items=items)
@@ -62,9 +106,7 @@ class JsonReport:
         self._say("item_done", stage=stage, item=item, warnings=warnings)
 
     def event(self, stage: str, item: str, event: Mapping[str, Any]) -> None:
-        print(
-            json.dumps({**event, "stage": stage, "item": item, "step": event.get("stage")}), file=self._out, flush=True
-        )
+        self._line({**event, "stage": stage, "item": item, "step": event.get("stage")})
 
     def close(self) -> None:
         self._out.flush()
@@ -73,16 +115,17 @@ class JsonReport:
 class PlainReport:
     """Lines for logs and pipes: one a stage, and one every few seconds while an item is long."""
 
-    def __init__(self, out: TextIO | None = None) -> None:
-        self._out = out or sys.stderr
+    def __init__(self, out: TextIO | None = None, name: str = "") -> None:
+        self._out, self._name = out or sys.stderr, f"{name} " if name else ""
         self._spoke = time.monotonic()
 
     def _say(self, text: str) -> None:
+        self._out.write(f"{self._name}{text}\n")  # in one piece: threads take turns
+        self._out.flush()
         self._spoke = time.monotonic()
-        print(text, file=self._out, flush=True)
 
     def stage_started(self, stage: str, items: int | None) -> None:
-        self._spoke = time.monotonic()
+        """Nothing yet: most stages are over before it could be read."""
 
     def stage_items(self, stage: str, items: int) -> None:
         self._say(f"{stage}: {items} items")
@@ -102,15 +145,20 @@ class PlainReport:
             self._say(f"{stage} {item}: warning, {warning['message']}")
 
     def event(self, stage: str, item: str, event: Mapping[str, Any]) -> None:
-        if event["type"] == "progress" and event.get("total") and time.monotonic() - self._spoke > PLAIN_INTERVAL_S:
+        if said := in_words(event):
+            self._say(f"{stage} {item}: {said}")
+        late = time.monotonic() - self._spoke > PLAIN_INTERVAL_S
+        if late and event["type"] == "progress" and event.get("total"):
             self._say(f"{stage} {item}: {event['current']:g} of {event['total']:g} {event['unit']}")
+        elif late and event["type"] == "heartbeat":
+            self._say(f"{stage} {item}: still at work")
 
     def close(self) -> None:
         self._out.flush()
 
 
 class LiveReport:
-    """A bar a stage on a terminal."""
+    """A bar a stage on a terminal; a part of an item counts as far as its worker says it has come."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -128,10 +176,13 @@ class LiveReport:
         self._progress.start()
         self._tasks: dict[str, Any] = {}
         self._done: dict[str, int] = {}
+        self._parts: dict[str, dict[str, float]] = {}
+        self._where: dict[str, str] = {}
+        self._warm: set[int] = set()
 
     def stage_started(self, stage: str, items: int | None) -> None:
         self._tasks[stage] = self._progress.add_task(stage, total=items, note="")
-        self._done[stage] = 0
+        self._done[stage], self._parts[stage] = 0, {}
 
     def stage_items(self, stage: str, items: int) -> None:
         self._progress.update(self._tasks[stage], total=items)
@@ -140,28 +191,59 @@ class LiveReport:
         total = max(1, made + reused)
         note = f"skipped: {skipped}" if skipped else f"{made} made, {reused} reused"
         self._progress.update(self._tasks[stage], total=total, completed=total, note=note)
+        self._progress.stop_task(self._tasks[stage])
 
     def item_started(self, stage: str, item: str, *, reused: bool) -> None:
         self._progress.update(self._tasks[stage], note=item)
 
     def item_done(self, stage: str, item: str, warnings: list[dict[str, str]]) -> None:
-        self._done[stage] += 1
-        self._progress.update(self._tasks[stage], completed=self._done[stage])
+        if item:
+            self._done[stage] += 1
+            self._parts[stage].pop(item, None)
+            self._move(stage)
         for warning in warnings:
-            self._progress.console.print(f"{stage} {item}: {warning['message']}", style="yellow", markup=False)
+            self._say(f"{stage} {item}: {warning['message']}")
 
     def event(self, stage: str, item: str, event: Mapping[str, Any]) -> None:
-        if event["type"] == "progress" and event.get("total"):
-            part = min(1.0, event["current"] / event["total"])
-            note = f"{item} {event['current']:g}/{event['total']:g} {event['unit']}"
-            self._progress.update(self._tasks[stage], completed=self._done[stage] + part, note=note)
+        if stage not in self._tasks:
+            return
+        if said := in_words(event):
+            self._say(f"{stage} {item}: {said}")
+        elif event["type"] == "accepted":
+            cold = event["pid"] not in self._warm
+            self._warm.add(event["pid"])
+            self._where[stage] = f"{event['engine']}{', cold start' if cold else ''}"
+            self._move(stage, note=f"{item} ({self._where[stage]})")
+        elif event["type"] == "progress" and event.get("total"):
+            self._parts[stage][item] = min(1.0, event["current"] / event["total"])
+            done = f"{event['current']:g}/{event['total']:g} {event['unit']}"
+            self._move(stage, note=f"{item} {done} ({self._where.get(stage, '')})")
+        elif event["type"] == "heartbeat":
+            self._move(stage, note=f"{item}: still at work ({self._where.get(stage, '')})")
+
+    def _move(self, stage: str, note: str | None = None) -> None:
+        completed = self._done[stage] + sum(self._parts[stage].values())
+        task = self._progress.tasks[self._tasks[stage]]
+        limit = completed if task.total is None else min(completed, task.total)
+        fields = {} if note is None else {"note": note}
+        self._progress.update(self._tasks[stage], completed=limit, **fields)  # type: ignore[arg-type]
+
+    def _say(self, text: str) -> None:
+        self._progress.console.print(text, style="yellow", markup=False)
 
     def close(self) -> None:
         self._progress.stop()
 
 
-def report_for(*, as_json: bool) -> Report:
+def report_for(*, as_json: bool, quiet: bool = False) -> Report:
     """The display that suits where the output goes."""
+    if quiet:
+        return NoReport()
     if as_json:
         return JsonReport()
     return LiveReport() if sys.stderr.isatty() else PlainReport()
+
+
+def reports_for(names: Sequence[str], *, as_json: bool) -> list[Report]:
+    """A display for each of several stories: lines that bear its name."""
+    return [JsonReport(name=name) if as_json else PlainReport(name=name) for name in names]

@@ -1,7 +1,8 @@
 """The run folder: what is done stays done, what changed is redone, nothing is half-written.
 
 ``<run>/<stage>/<item>/`` holds an item's artifacts and, written last, ``result.json``: the only mark of done. An item
-is reused when its key is the same and its artifacts are what result.json says.
+is reused when its key is the same and its artifacts are what result.json says. An artifact that somebody changed by
+hand is theirs: it is used as it is for as long as it reads as what it should be, and only ``--force`` redoes it.
 """
 
 from __future__ import annotations
@@ -10,60 +11,109 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
+import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
+from orchestrator import edits
 from orchestrator.errors import StorygenError
+from orchestrator.item import (
+    PARTIAL,
+    RESULT,
+    Item,
+    absolute,
+    artifacts,
+    changed,
+    copy_folder,
+    read_result,
+    relative,
+    remove,
+    write_json,
+)
+from orchestrator.keys import Hashes, Key, plain, with_files
 from orchestrator.pool import Pool
 from orchestrator.progress import Report
 
-RESULT = "result.json"
 MARK = "run.json"
 """What makes a folder a run's."""
 RESULTS = ("final.mp4", "thumbnail.jpg", "captions.srt", "captions.vtt")
 """The files a person looks for, at the top of the folder."""
-PARTIAL = ".partial."
-INPUT_FILE = "urn:storygen:v1:common#/$defs/input_file"
+POLL_S = 0.1
+"""How often a wait looks up, so that Ctrl+C is felt on Windows too."""
+TRY_NEXT = frozenset(
+    {
+        "engine_unavailable",
+        "model_not_found",
+        "device_unavailable",
+        "out_of_memory",
+        "rate_limited",
+        "provider_unavailable",
+        "network",
+        "provider_rejected",
+        "auth_missing",
+        "auth_rejected",
+        "gated_model",
+        "unsupported_capability",
+        "internal_error",
+        "worker_crashed",
+        "timeout",
+    }
+)
+"""Errors of an engine after which the next of its stage's list is tried; the others would be the same with any."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Item:
-    """A finished item: its output with every artifact's path absolute again."""
+class Wishes:
+    """What the user wants of a run beyond "what is missing"."""
 
-    stage: str
-    name: str
-    output: dict[str, Any]
-    reused: bool
-    seconds: float
-    engine: str
-    warnings: list[dict[str, str]] = field(default_factory=list)
-    metrics: dict[str, Any] = field(default_factory=dict)
+    as_stored: frozenset[str] = frozenset()
+    """Stages taken as they lie in the folder, whatever has changed since."""
+    force: tuple[str, ...] = ()
+    """Stages, or items as ``stage/item``, to be made again."""
+    reuse: Path | None = None
+    """Another run's folder, whose items may be taken."""
 
-    def path(self, name: str) -> Path:
-        """The artifact under this name of the output."""
-        return Path(self.output[name]["path"])
+    def forces(self, stage: str, name: str) -> bool:
+        return stage in self.force or f"{stage}/{name}" in self.force
 
-    def document(self) -> dict[str, Any]:
-        """The JSON document that a rule-made item holds."""
-        loaded: dict[str, Any] = json.loads(self.path("document").read_text(encoding="utf-8"))
-        return loaded
+
+@dataclass(frozen=True)
+class Look:
+    """What lies in an item's folder: ``state`` is done, edited, stale, damaged or missing; ``why`` says it in words."""
+
+    state: str
+    why: str
+    stored: dict[str, Any] | None = None
 
 
 class Run:
-    """One run folder, held by one process at a time."""
+    """One run folder, held by one process at a time. Leaving its ``with`` block ends the workers, then lets it go."""
 
-    def __init__(self, folder: Path, pool: Pool, report: Report) -> None:
+    def __init__(
+        self, folder: Path, pool: Pool, report: Report, wishes: Wishes | None = None, *, ends_pool: bool = True
+    ) -> None:
+        """With ``ends_pool`` the workers end with the run; others' are left to finish what they do for this one."""
         self.folder, self.pool, self.report = folder.resolve(), pool, report
+        self._ends_pool = ends_pool
+        self.wishes = wishes or Wishes()
         self.items: list[Item] = []
-        self._hashes: dict[tuple[str, int, int], str] = {}
+        self.hashes = Hashes()
+        self.began = time.monotonic()
         self._lock = FileLock(self.folder / ".lock")
+        self._guard = threading.RLock()  # for what several items do at once: events, the list of items, the results
+        self._threads: list[ThreadPoolExecutor] = []
+        self._begun: dict[str, list[Future[Any]]] = {}
+        self._elsewhere: dict[str, Path] | None = None
 
     def __enter__(self) -> Run:
         try:
@@ -84,8 +134,16 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._events.close()
-        self._lock.release()
+        try:
+            for threads in self._threads:
+                threads.shutdown(wait=False, cancel_futures=True)
+            if self._ends_pool:
+                self.pool.close()  # ends what the threads wait for
+            for threads in self._threads:
+                threads.shutdown(wait=True)
+        finally:
+            self._events.close()
+            self._lock.release()
 
     def _make_ours(self) -> None:
         """Sweep what a killed run left. A folder that holds something else is never touched."""
@@ -100,15 +158,62 @@ class Run:
                 )
         for level in ("", "*/", "*/*/"):
             for left_over in self.folder.glob(f"{level}.*{PARTIAL}*"):
-                _remove(left_over)
+                remove(left_over)
 
     def event(self, stage: str, item: str, event: Mapping[str, Any]) -> None:
         """Keep one event and show it."""
         step = {"step": event["stage"]} if "stage" in event else {}  # a worker's own: run, encode, …
         line = {"time": round(time.time(), 3), **event, **step, "stage": stage, "item": item}
-        self._events.write(json.dumps(line) + "\n")
-        self._events.flush()
-        self.report.event(stage, item, event)
+        with self._guard:
+            self._events.write(json.dumps(line) + "\n")
+            self._events.flush()
+            self.report.event(stage, item, event)
+
+    def warn(self, stage: str, name: str, code: str, message: str) -> dict[str, str]:
+        """Keep a warning of the host's own; returns it."""
+        self.event(stage, name, {"type": "warning", "code": code, "message": message})
+        return {"code": code, "message": message}
+
+    # Several at once
+
+    def beside(
+        self, stage: str, jobs: Iterable[Callable[[], T]], settings: Mapping[str, Any], family: str, op: str
+    ) -> list[Future[T]]:
+        """Begin a stage's jobs in order, as many at once as its profile or its engine says, and go on to the next.
+
+        ``wait`` waits for them. With an engine that loads models here this does so itself: a stage beside it might have
+        another model loaded, and the two would take turns for every item.
+        """
+        at_once, alone = settings.get("at_once"), False
+        with contextlib.suppress(StorygenError):  # the items will say it, or a fallback make them
+            engine = self.pool.engine(family, settings["engine"], op, settings.get("python"))
+            at_once, alone = at_once or engine.at_once, engine.heavy
+        threads = ThreadPoolExecutor(at_once or 1)
+        self._threads.append(threads)
+        self._begun[stage] = begun = [threads.submit(job) for job in jobs]
+        if alone:
+            self.wait(begun)
+        return begun
+
+    def begun(self, stage: str) -> list[Future[Any]]:
+        """The jobs that a stage has begun."""
+        return self._begun.get(stage, [])
+
+    def wait(self, futures: Sequence[Future[T]]) -> list[T]:
+        """The results of jobs begun before. The first job that fails, of whatever stage, ends the wait."""
+        while True:
+            ended = [job for jobs in self._begun.values() for job in jobs if job.done() and not job.cancelled()]
+            for error in (job.exception() for job in ended):
+                if error is not None:
+                    raise error
+            left = [future for future in futures if not future.done()]
+            if not left:
+                return [future.result() for future in futures]
+            if self.pool.overdue:
+                raise self.pool.time_is_up()
+            wait_for(left, timeout=POLL_S, return_when=FIRST_COMPLETED)
+
+    # Items
 
     def work(
         self,
@@ -123,8 +228,38 @@ class Run:
     ) -> Item:
         """An item that a worker makes. Every ``Path`` in the input is a file: the key has its content, not its name.
 
-        ``settings`` is the stage's part of the profile: engine, model, engine_options, options, python.
+        ``settings`` is the stage's part of the profile: engine, model, engine_options, options, python, fallback. When
+        its engine fails, those of ``fallback`` are tried in order, and the item says so in a warning.
         """
+        own = {**settings.get("engine_options", {}), **(engine_options or {})}
+        failures: list[StorygenError] = []
+        for engine in (settings["engine"], *settings.get("fallback", ())):
+            # A fallback knows nothing of the first engine's model, options and environment.
+            chosen = {**settings, "engine": engine, "model": {}, "python": None} if failures else settings
+            try:
+                item = self._work_with(stage, name, family, op, input, chosen, {} if failures else own)
+            except StorygenError as error:
+                failures.append(error)
+                if error.code not in TRY_NEXT or self.pool.closing or self.pool.overdue:
+                    raise
+                self.event(stage, name, {"type": "engine_failed", "engine": engine, "message": error.message})
+                continue
+            if not failures:
+                return item
+            message = f"Made by {item.engine}, because {settings['engine']} failed: {failures[0].message}"
+            return self._warned(item, {"code": "engine_fallback", "message": message})
+        raise failures[0]
+
+    def _work_with(
+        self,
+        stage: str,
+        name: str,
+        family: str,
+        op: str,
+        input: Mapping[str, Any],  # noqa: A002 - the wire's word
+        settings: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> Item:
         python = settings.get("python")
         engine = self.pool.engine(family, settings["engine"], op, python)
         request = {
@@ -133,16 +268,14 @@ class Run:
             "engine": engine.name,
             "model": dict(settings.get("model", {})),
             "input": with_files(dict(input), engine.input_schema),
-            "engine_options": with_files(
-                {**settings.get("engine_options", {}), **(engine_options or {})}, engine.options_schema
-            ),
+            "engine_options": with_files(dict(options), engine.options_schema),
         }
         # The schemas hold the defaults of what the request leaves out.
-        key = self._key({**request, "version": engine.version, "schemas": [engine.input_schema, engine.options_schema]})
+        shaping = {**request, "version": engine.version, "schemas": [engine.input_schema, engine.options_schema]}
 
         def make(folder: Path) -> dict[str, Any]:
             whole = {
-                **_plain(request),
+                **plain(request),
                 "options": dict(settings.get("options", {})),
                 "output_dir": str(folder),
                 "output_name": name,
@@ -155,12 +288,12 @@ class Run:
                 python=python,
             )
 
-        return self._item(stage, name, key, make)
+        return self._item(stage, name, self.hashes.key(shaping), make)
 
     def rule(
         self, stage: str, name: str, version: str, inputs: Mapping[str, Any], make: Callable[[], dict[str, Any]]
     ) -> Item:
-        """An item that rules of ours make: a JSON document that the user can read."""
+        """An item that rules of ours make: a JSON document that the user can read and edit."""
 
         def made(folder: Path) -> dict[str, Any]:
             path = folder / f"{name}.json"
@@ -174,190 +307,198 @@ class Run:
             }
             return {"engine": "rules", "output": {"document": artifact}, "warnings": [], "metrics": {}}
 
-        return self._item(stage, name, self._key({"rules": version, "inputs": dict(inputs)}), made)
+        key = self.hashes.key({"rules": version, "inputs": dict(inputs)})
+        return self._item(stage, name, key, made, document=make)
 
-    def _item(self, stage: str, name: str, key: str, make: Callable[[Path], dict[str, Any]]) -> Item:
+    def _item(
+        self,
+        stage: str,
+        name: str,
+        key: Key,
+        make: Callable[[Path], dict[str, Any]],
+        *,
+        document: Callable[[], dict[str, Any]] | None = None,
+    ) -> Item:
+        began = time.monotonic()
         folder = self.folder / stage / name
-        started = time.monotonic()
-        stored = self._stored(folder, key)
-        self.report.item_started(stage, name, reused=stored is not None)
+        look = self.look(stage, name, key)
+        notes: list[dict[str, str]] = []
+        stored = look.stored if look.state in {"done", "edited"} else None
+        if stored is not None and look.state == "edited" and (notes := self._adopt(stage, name, stored, document)):
+            stored = read_result(folder) if notes[-1]["code"] == "edit_adopted" else None
+        if stored is None and stage in self.wishes.as_stored:
+            raise StorygenError(
+                "input_not_found",
+                f"{stage}/{name} is to be taken as it is, but it is {look.state}: {look.why}.",
+                f"Begin earlier: --from {stage}, or without --from.",
+            )
+        if stored is None:
+            stored = self._taken_from_elsewhere(stage, name, key)
+        with self._guard:
+            self.report.item_started(stage, name, reused=stored is not None)
         reused = stored is not None
         if stored is None:
-            self._set_results_aside()
-            fresh = folder.with_name(f".{name}{PARTIAL}{os.getpid()}")
-            fresh.mkdir(parents=True)
-            fresh = fresh.resolve()
-            result = make(fresh)
-            stored = {
-                "key": key,
-                "engine": result["engine"],
-                "output": _relative(result["output"], fresh),
-                "warnings": result["warnings"],
-                "metrics": result["metrics"],
-                "seconds": round(time.monotonic() - started, 3),
-            }
-            write_json(fresh / RESULT, stored)
-            self._keep_edits(folder, stage, name)
-            _remove(folder)  # only now: a remake that fails costs nothing
-            os.replace(fresh, folder)
-        output = _absolute(stored["output"], folder)
+            stored = self._made(stage, name, key, make, notes)
         item = Item(
             stage,
             name,
-            output,
+            absolute(stored["output"], folder),
             reused,
             stored["seconds"],
             stored["engine"],
-            stored["warnings"],
+            [*stored["warnings"], *notes],
             stored["metrics"],
+            edited=bool(stored.get("edited")),
+            began_s=round(began - self.began, 3),
         )
-        self.items.append(item)
-        self.report.item_done(item.stage, item.name, item.warnings)
+        with self._guard:
+            self.items.append(item)
+            self.report.item_done(item.stage, item.name, item.warnings)
         return item
 
-    def _stored(self, folder: Path, key: str) -> dict[str, Any] | None:
-        """A result that can be used again: same key, and every artifact is what it says."""
+    def _warned(self, item: Item, warning: dict[str, str]) -> Item:
+        """The item with one more warning, in the list of items too."""
+        told = replace(item, warnings=[*item.warnings, warning])
+        with self._guard:
+            self.items[self.items.index(item)] = told
+            self.report.item_done(item.stage, "", [warning])
+        return told
+
+    def look(self, stage: str, name: str, key: Key) -> Look:
+        """What there is of an item, and why it cannot be used if it cannot."""
+        folder = self.folder / stage / name
+        stored = read_result(folder)
+        if stored is None:
+            return Look("missing", "its result.json is damaged" if (folder / RESULT).exists() else "it was never made")
+        if self.wishes.forces(stage, name):
+            return Look("stale", "it is to be made again", stored)
+        other = changed(stored, folder, self.hashes)
+        if lost := [artifact["path"] for artifact in other if not (folder / artifact["path"]).is_file()]:
+            return Look("damaged", f"{', '.join(lost)} is gone", stored)
+        if other:
+            return Look("edited", f"{', '.join(each['path'] for each in other)} was changed by hand", stored)
+        if stage in self.wishes.as_stored:
+            return Look("done", "it is taken as it is", stored)
+        if stored["key"] != key.whole:
+            parts = key.differs_in(stored)
+            why = f"{', '.join(parts)} changed" if parts else "what it is made from changed"
+            return Look("edited" if stored.get("edited") else "stale", why, stored)
+        return Look("done", "", stored)
+
+    def _adopt(
+        self, stage: str, name: str, stored: dict[str, Any], document: Callable[[], dict[str, Any]] | None
+    ) -> list[dict[str, str]]:
+        """Make what somebody changed the item's own. The last warning says whether that went: ``edit_adopted``."""
+        folder, notes = self.folder / stage / name, []
+        edited = changed(stored, folder, self.hashes)
         try:
-            stored: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-            good = stored["key"] == key and all(
-                self._hash(folder / artifact["path"]) == artifact["sha256"] for artifact in _artifacts(stored["output"])
+            for artifact in edited:  # each is a part of ``stored``
+                path = folder / artifact["path"]
+                artifact.update(edits.facts_of(path, artifact["media_type"], self.pool, document))
+                artifact.update(bytes=path.stat().st_size, sha256=self.hashes.of(path))
+        except (StorygenError, OSError) as error:
+            if isinstance(error, StorygenError) and error.code not in {"input_unreadable", "internal_error"}:
+                raise
+            message = f"What there was is damaged and is made anew: {error}"
+            return [self.warn(stage, name, "artifact_damaged", message)]
+        if edited:
+            files = ", ".join(Path(artifact["path"]).name for artifact in edited)
+            message = f"{files} was changed by hand and is used as it is; --force {stage}/{name} makes it anew."
+        else:
+            message = (
+                f"Its edited version is kept though what it was made from has changed; --force {stage}/{name} makes it "
+                "anew."
             )
-        except (OSError, ValueError, KeyError, TypeError, StorygenError):
+        notes.append(self.warn(stage, name, "edit_adopted", message))
+        if edited:
+            self._set_results_aside()
+            write_json(folder / RESULT, {**stored, "edited": True})
+        return notes
+
+    def _made(
+        self,
+        stage: str,
+        name: str,
+        key: Key,
+        make: Callable[[Path], dict[str, Any]],
+        notes: list[dict[str, str]],
+    ) -> dict[str, Any]:
+        """Make an item beside its place and put it there once it is whole: a remake that fails costs nothing."""
+        folder, started = self.folder / stage / name, time.monotonic()
+        self._set_results_aside()
+        fresh = folder.with_name(f".{name}{PARTIAL}{os.getpid()}")
+        remove(fresh)  # of an engine that failed before this one
+        fresh.mkdir(parents=True)
+        fresh = fresh.resolve()
+        result = make(fresh)
+        stored = {
+            "key": key.whole,
+            "parts": key.parts,
+            "engine": result["engine"],
+            "output": relative(result["output"], fresh),
+            "warnings": result["warnings"],
+            "metrics": result["metrics"],
+            "seconds": round(time.monotonic() - started, 3),
+        }
+        write_json(fresh / RESULT, stored)
+        notes += self._keep_edits(folder, stage, name)
+        remove(folder)
+        os.replace(fresh, folder)
+        return stored
+
+    def _source_elsewhere(self, stage: str, name: str, key: Key) -> Path | None:
+        """Where the run given with ``--reuse`` has an item of the same key, whole and not edited."""
+        if self.wishes.reuse is None or self.wishes.forces(stage, name):
             return None
-        return stored if good else None
+        with self._guard:
+            if self._elsewhere is None:
+                found = ((path.parent, read_result(path.parent)) for path in self.wishes.reuse.glob(f"*/*/{RESULT}"))
+                self._elsewhere = {stored["key"]: folder for folder, stored in found if stored}
+        source = self._elsewhere.get(key.whole)
+        stored = read_result(source) if source else None
+        if source is None or stored is None or stored.get("edited") or changed(stored, source, self.hashes):
+            return None
+        return source
+
+    def _taken_from_elsewhere(self, stage: str, name: str, key: Key) -> dict[str, Any] | None:
+        """An item of the other run, copied here."""
+        source = self._source_elsewhere(stage, name, key)
+        if source is None:
+            return None
+        self._set_results_aside()
+        folder = self.folder / stage / name
+        fresh = folder.with_name(f".{name}{PARTIAL}{os.getpid()}")
+        remove(fresh)
+        fresh.parent.mkdir(parents=True, exist_ok=True)
+        copy_folder(source, fresh)
+        self._keep_edits(folder, stage, name)
+        remove(folder)
+        os.replace(fresh, folder)
+        return read_result(folder)
 
     def _set_results_aside(self) -> None:
         """Something is made anew, so the film at the top is not this run's: it keeps another name until the new one is
         there.
         """
-        film, aside = self.folder / RESULTS[0], self.folder / "previous.mp4"
-        if film.exists():
-            os.replace(film, aside)
-        for name in RESULTS[1:]:
-            _remove(self.folder / name)
+        with self._guard:
+            film, aside = self.folder / RESULTS[0], self.folder / "previous.mp4"
+            if film.exists():
+                os.replace(film, aside)
+            for name in RESULTS[1:]:
+                remove(self.folder / name)
 
-    def _keep_edits(self, folder: Path, stage: str, name: str) -> None:
+    def _keep_edits(self, folder: Path, stage: str, name: str) -> list[dict[str, str]]:
         """What somebody changed by hand in an item that is made anew is kept beside it."""
-        try:
-            stored = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-            artifacts = [(folder / artifact["path"], artifact["sha256"]) for artifact in _artifacts(stored["output"])]
-            edited = [path for path, digest in artifacts if path.is_file() and self._hash(path) != digest]
-        except (OSError, ValueError, KeyError, TypeError):
-            return
-        for path in edited:
+        stored, notes = read_result(folder), []
+        if stored is None:
+            return []
+        theirs = artifacts(stored["output"]) if stored.get("edited") else changed(stored, folder, self.hashes)
+        for path in (folder / artifact["path"] for artifact in theirs):
+            if not path.is_file():
+                continue
             kept = self.folder / "edited" / stage / name / path.name
             kept.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, kept)
             message = f"{path.name} was changed by hand; it was made anew, and your version is {kept}."
-            self.event(stage, name, {"type": "warning", "code": "edit_kept", "message": message})
-            self.report.item_done(stage, name, [{"code": "edit_kept", "message": message}])
-
-    def _key(self, value: Any) -> str:
-        """A hash of everything that shapes an item."""
-        text = json.dumps(self._contents(value), sort_keys=True, ensure_ascii=True, allow_nan=False)
-        return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-    def _contents(self, value: Any) -> Any:
-        if isinstance(value, Path):
-            return {"content": self._hash(value)}
-        if isinstance(value, Mapping):
-            return {key: self._contents(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [self._contents(item) for item in value]
-        return value
-
-    def _hash(self, path: Path) -> str:
-        """SHA-256 of a file, or of a folder's names and contents."""
-        if path.is_dir():
-            files = [file for file in sorted(path.iterdir()) if file.is_file() and not file.name.startswith(".")]
-            inside = [(file.name, self._hash(file)) for file in files]
-            return hashlib.sha256(json.dumps(inside).encode()).hexdigest()
-        try:
-            facts = path.stat()
-        except OSError as error:
-            raise StorygenError(
-                "input_not_found", f"Cannot read {path}: {error.strerror}.", "Check the path."
-            ) from error
-        place = (str(path), facts.st_size, facts.st_mtime_ns)
-        if place not in self._hashes:
-            with open(path, "rb") as file:
-                self._hashes[place] = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._hashes[place]
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON file that appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}{PARTIAL}{os.getpid()}")
-    with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-        json.dump(value, file, ensure_ascii=False, indent=1, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def place(source: Path, target: Path, *, link: bool) -> None:
-    """Give a finished file a second name, at once and whole. A link saves the disk; a copy can be edited by itself."""
-    temporary = target.with_name(f".{target.name}{PARTIAL}{os.getpid()}")
-    _remove(temporary)
-    try:
-        if not link:
-            raise OSError
-        os.link(source, temporary)
-    except OSError:
-        shutil.copyfile(source, temporary)
-    os.replace(temporary, target)
-    _remove(temporary)  # replacing a file by another link to itself leaves both names
-
-
-def with_files(value: Any, schema: Mapping[str, Any]) -> Any:
-    """A copy in which every input file that the schema names is an absolute Path: the key has its content."""
-    options = [branch for branch in schema.get("anyOf", []) if branch.get("type") != "null"]
-    schema = options[0] if options else schema
-    if schema.get("$ref") == INPUT_FILE and isinstance(value, (str, Path)):
-        return Path(value).absolute()
-    if isinstance(value, Mapping):
-        parts = schema.get("properties", {})
-        return {key: with_files(item, parts.get(key, {})) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [with_files(item, schema.get("items", {})) for item in value]
-    return value
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
-
-
-def _plain(value: Any) -> Any:
-    """The request as it goes over the wire: paths as text."""
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _artifacts(value: Any) -> list[dict[str, Any]]:
-    """Every artifact in an output: nothing else has a member called ``path``."""
-    if isinstance(value, Mapping):
-        own = [dict(value)] if "path" in value and "sha256" in value else []
-        return own + [found for item in value.values() for found in _artifacts(item)]
-    return [found for item in value for found in _artifacts(item)] if isinstance(value, list) else []
-
-
-def _with_paths(value: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(value, Mapping):
-        return {key: change(item) if key == "path" else _with_paths(item, change) for key, item in value.items()}
-    return [_with_paths(item, change) for item in value] if isinstance(value, list) else value
-
-
-def _relative(output: dict[str, Any], folder: Path) -> Any:
-    return _with_paths(output, lambda path: Path(path).relative_to(folder).as_posix())
-
-
-def _absolute(output: dict[str, Any], folder: Path) -> Any:
-    return _with_paths(output, lambda path: str(folder / path))
+            notes.append(self.warn(stage, name, "edit_kept", message))
+        return notes

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -129,12 +130,14 @@ class Worker:
         self._mute = threading.Event()  # nothing more can come from it
         self._started_at = time.monotonic()
         self._process = _start(family, command or [python, str(script(family)), "--serve"])
+        LIVING.add(self)
         pipes = (self._process.stdin, self._process.stdout, self._process.stderr)
         pumps = (self._pump_stdin, self._pump_stdout, self._pump_stderr)
         self._pumps = [
             threading.Thread(target=pump, args=(pipe,), daemon=True) for pump, pipe in zip(pumps, pipes, strict=True)
         ]
-        self._watcher = threading.Thread(target=self._watch, args=(time.time(),), daemon=True)
+        self._born = time.time()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
         for thread in (*self._pumps, self._watcher):
             thread.start()
 
@@ -195,6 +198,12 @@ class Worker:
                 self._process.kill()  # and the watch its group
             self._gone.wait(self._patience.kill_s)
             self._watcher.join(DRAIN_S)
+
+    def kill(self) -> None:
+        """End the worker and its group at once; nothing is waited for."""
+        if not self._gone.is_set():
+            self._process.kill()
+            kill_group(self.pid, self._born)
 
     def _answer(self, asked: _Asked, on_event: OnEvent | None) -> dict[str, Any]:
         """The result or error of a request. Raises StorygenError, with the worker ended, where none can come."""
@@ -258,9 +267,9 @@ class Worker:
             for line, _ in _lines(pipe, STDERR_LINE_BYTES):
                 self._stderr.append(line.decode("utf-8", "replace").rstrip())
 
-    def _watch(self, born: float) -> None:
+    def _watch(self) -> None:
         self._process.wait()
-        kill_group(self.pid, born)  # at once, while nobody else can have been given the number
+        kill_group(self.pid, self._born)  # at once, while nobody else can have been given the number
         self._gone.set()
         self._outbox.put(None)
         end = time.monotonic() + DRAIN_S
@@ -277,6 +286,16 @@ class Worker:
 
     def __exit__(self, *exception: object) -> None:
         self.stop()
+
+
+LIVING: weakref.WeakSet[Worker] = weakref.WeakSet()
+"""Every worker that was started and not yet forgotten."""
+
+
+def kill_all() -> None:
+    """End every worker and its group now, without asking: for the second Ctrl+C."""
+    for worker in list(LIVING):
+        worker.kill()
 
 
 def kill_group(pid: int, born: float) -> None:

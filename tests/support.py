@@ -122,3 +122,10 @@ def still_alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     """Those of the processes that do not end within the patience; a zombie has ended."""
     _, alive = psutil.wait_procs(list(processes), timeout=20)
     return [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def accepted(folder: Path) -> list[tuple[str, str]]:
+    """(stage, item) of every request that a worker took in the last run."""
+    events = [json.loads(line) for line in (folder / "events.ndjson").read_text().splitlines()]
+    last = max(number for number, event in enumerate(events) if event["type"] == "run_started")
+    return [(event["stage"], event["item"]) for event in events[last:] if event["type"] == "accepted"]

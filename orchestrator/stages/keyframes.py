@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ def make(making: Making) -> None:
     making.run.report.stage_items("keyframes", len(making.shots))
     size = {side: min(MAX_SIDE, 2 * round(making.size[side] * CAMERA_ROOM / 2)) for side in ("width", "height")}
     pictures = settings["engine_options"].get("pictures")  # the user's own, one a shot
-    for shot in making.shots:
+
+    def drawn(shot: Mapping[str, Any]) -> Path:
         # The seed follows the words: a shot that moves to another place in the story keeps its picture.
         seed = (making.profile["film"]["seed"] + zlib.crc32(shot["prompt"].encode())) % 2**32
         own = {"pictures": Path(pictures).absolute(), "first_picture": shot["number"] - 1} if pictures else {}
@@ -37,7 +39,10 @@ def make(making: Making) -> None:
             settings=settings,
             engine_options=own,
         )
-        making.keyframes.append(Path(item.output["images"][0]["path"]))
+        return Path(item.output["images"][0]["path"])
+
+    jobs = [partial(drawn, shot) for shot in making.shots]
+    making.keyframe_jobs = making.run.beside("keyframes", jobs, settings, "image_generation", "generate")
 
 
 def story_options(source: Mapping[str, Any]) -> dict[str, str]:

@@ -17,6 +17,7 @@ def make(making: Making) -> None:
     """Compose, look at the result, take a thumbnail. Raises ``output_failed`` for a film below standard."""
     settings, run, film_settings = making.settings("post"), making.run, making.profile["film"]
     film_title = making.source["title"]
+    making.gather()
     run.report.stage_items("post", 3)
     shots = [
         {"clip": clip, "num_frames": shot["num_frames"]} for clip, shot in zip(making.clips, making.shots, strict=True)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import Any
+
 from orchestrator.making import Making, item_name
 
 
@@ -9,10 +15,11 @@ def make(making: Making) -> None:
     """Animate every keyframe."""
     settings, fade = making.settings("video"), making.profile["film"]["transition_frames"]
     making.run.report.stage_items("video", len(making.shots))
-    for shot, keyframe in zip(making.shots, making.keyframes, strict=True):
+
+    def animated(shot: Mapping[str, Any], keyframe: Future[Path]) -> Path:
         last = shot["number"] == len(making.shots)
         clip = {
-            "image": keyframe,
+            "image": keyframe.result(),
             "prompt": shot["prompt"],
             "motion": shot["motion"],
             "num_frames": shot["num_frames"] + (0 if last else fade),
@@ -25,4 +32,7 @@ def make(making: Making) -> None:
             {**making.size, **settings["input"], **clip},
             settings=settings,
         )
-        making.clips.append(item.path("video"))
+        return item.path("video")
+
+    jobs = [partial(animated, *each) for each in zip(making.shots, making.keyframe_jobs, strict=True)]
+    making.clip_jobs = making.run.beside("video", jobs, settings, "video_generation", "animate")

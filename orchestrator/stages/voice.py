@@ -11,8 +11,8 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
+from orchestrator.item import Item
 from orchestrator.making import Making, item_name
-from orchestrator.run import Item
 
 VERSION = "2"
 PAD_S = 0.175

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import wave
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -357,7 +358,7 @@ def test_thumbnails_of_a_film_whose_clock_does_not_start_at_zero(ending: str, tm
     ffmpeg("-f", "lavfi", "-i", grey, "-pix_fmt", "yuv420p", "-output_ts_offset", "5", film)
     for time_s in (0, 1, 1.9):
         context = Context(output_dir=tmp_path, output_name="x")
-        asked = {"candidates": [], "width": None, "height": None, "title": None, "language": "en"}
+        asked: dict[str, Any] = {"candidates": [], "width": None, "height": None, "title": None, "language": "en"}
         image = thumbnail({"media": str(film), "time_s": time_s, **asked}, context)["image"]
         with Image.open(image["path"]) as picture:
             expected = 16 + 4 * 30 * time_s

@@ -18,10 +18,11 @@ from support import ROOT
 
 from engines.speech_synthesis import _word_times
 from orchestrator import profile
+from orchestrator.item import Item, write_json
 from orchestrator.making import Making
 from orchestrator.pool import Pool
 from orchestrator.progress import JsonReport
-from orchestrator.run import MARK, Item, Run, write_json
+from orchestrator.run import MARK, Run
 from orchestrator.stages import collect, script, voice
 
 OFFICE = """title: The Office

@@ -1,0 +1,164 @@
+"""Many stories at once: stage by stage over all of them, so that every model is loaded once.
+
+A story that fails leaves the others alone; the same command again continues what is not done.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from orchestrator.errors import SCHEMAS, StorygenError, as_ours
+from orchestrator.pipeline import FAMILIES, Order, Production
+from orchestrator.pool import Pool
+from orchestrator.profile import checked, load
+from orchestrator.progress import Report
+from orchestrator.stages import Stage
+
+
+@dataclass
+class Story:
+    """A line of the batch and what became of it."""
+
+    number: int
+    """Line in the file, from 1."""
+    path: Path
+    folder: Path
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    error: StorygenError | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def state(self) -> str:
+        return self.error.code if self.error else str(self.manifest.get("state", "stopped"))
+
+
+def read(path: Path, profile: str, settings: Sequence[str], out: Path) -> list[Story]:
+    """The stories of a JSON lines file. Raises StorygenError naming every line that is wrong."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise StorygenError("input_not_found", f"There is no file {path}.", "Give a JSON lines file.") from None
+    except (OSError, ValueError) as error:
+        raise StorygenError("input_unreadable", f"{path} cannot be read as UTF-8 text: {error}.") from error
+    schema = json.loads((SCHEMAS / "batch.schema.json").read_text(encoding="utf-8"))
+    stories, faults = [], []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            entry = checked(json.loads(line), schema, "it", "")
+            folder = out / (entry["out"] or Path(entry["story"]).stem)
+            chosen = load(entry["profile"] or profile, [*settings, *entry["set"]])
+            stories.append(Story(number, path.parent / entry["story"], folder, chosen))
+        except StorygenError as error:
+            faults += [f"line {number}: {detail}" for detail in error.details or [error.message]]
+        except ValueError as error:
+            faults.append(f"line {number}: not JSON: {error}")
+    folders = [story.folder.resolve() for story in stories]
+    faults += [
+        f"line {story.number}: {story.folder} is another line's folder too; give it an out of its own"
+        for number, story in enumerate(stories)
+        if folders[number] in folders[:number]
+    ]
+    if faults or not stories:
+        hint = 'A line is an object such as {"story": "crow.md"}; it may have out, profile and set.'
+        raise StorygenError("invalid_request", f"{path} is no batch of stories.", hint, faults or ["it has no line"])
+    return stories
+
+
+def make_films(stories: Sequence[Story], reports: Sequence[Report], order: Order) -> None:
+    """Make every film; each story then has its manifest or its error. Ctrl+C ends them all in order."""
+    with Pool(retries=order.retries * len(stories), timeout_s=order.timeout_s) as pool, ExitStack() as stack:
+        pool.describe_all(FAMILIES)
+        under_way = [_UnderWay(story, report, order, pool) for story, report in zip(stories, reports, strict=True)]
+        for one in under_way:
+            stack.push(one.leave)
+            one.step(one.enter)
+        for name, make in order.stages():
+            for one in under_way:
+                one.step(partial(one.stage, name, make))
+        for one in under_way:
+            one.step(one.finish)
+            one.leave(None, None, None)
+
+
+class _UnderWay:
+    """A story of the batch that is being made, until it is finished or fails."""
+
+    def __init__(self, story: Story, report: Report, order: Order, pool: Pool) -> None:
+        self.story, self._report, self._order, self._pool = story, report, order, pool
+        self._production: Production | None = None
+        self._over = False
+
+    def step(self, do: Callable[[], None]) -> None:
+        """Do one thing for the story, unless it has failed; what goes wrong now is its end."""
+        if self._over:
+            return
+        begun = time.monotonic()
+        try:
+            do()
+        except Exception as error:  # noqa: BLE001 - one story's fault, whatever it is, is not the others'
+            self.story.error = as_ours(error)
+            self.leave(type(error), error, error.__traceback__)
+        self.story.seconds += time.monotonic() - begun
+
+    def enter(self) -> None:
+        story = self.story
+        production = Production(story.path, story.profile, story.folder, self._report, self._order, shared=self._pool)
+        self._production = production.__enter__()
+
+    def stage(self, name: str, make: Stage) -> None:
+        if self._production is not None:
+            self._production.stage(name, make)
+
+    def finish(self) -> None:
+        if self._production is not None:
+            self._production.finish()
+
+    def leave(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Let its folder go; the first call counts."""
+        if not self._over and self._production is not None:
+            self._production.__exit__(kind, error, trace)
+            self.story.manifest = self._production.manifest
+        self._over = True
+
+
+def table(stories: Sequence[Story]) -> list[str]:
+    """What became of each story, a line each, and the sum."""
+    width = max(len(story.path.name) for story in stories)
+    said = []
+    for story in stories:
+        film = story.folder / "final.mp4"
+        end = story.error.message if story.error else str(film) if story.manifest.get("film") else str(story.folder)
+        said.append(f"{story.path.name:<{width}}  {story.state:<10}  {story.seconds:7.1f} s  {end}")
+    failed = sum(story.error is not None for story in stories)
+    return [*said, f"{len(stories) - failed} of {len(stories)} stories are done"]
+
+
+def as_json(stories: Sequence[Story]) -> list[dict[str, Any]]:
+    """{line, story, folder, state, seconds, error} of each story."""
+    return [
+        {
+            "line": story.number,
+            "story": str(story.path),
+            "folder": str(story.folder.resolve()),
+            "state": story.state,
+            "seconds": round(story.seconds, 3),
+            "error": story.error and {"code": story.error.code, "message": story.error.message},
+        }
+        for story in stories
+    ]
+
+
+def exit_code(stories: Sequence[Story]) -> int:
+    """0 if every story is done; else the exit code of the first that failed."""
+    return next((story.error.exit_code for story in stories if story.error), 0)

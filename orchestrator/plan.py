@@ -1,0 +1,206 @@
+"""What a run would do, without doing it: for ``--dry-run`` and ``storygen status``.
+
+The stages themselves are gone through, in a folder that is only looked at. An item that would have to be made is stood
+in for by its last version; where there is none, nothing that needs it can be known yet.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from filelock import Timeout
+
+from orchestrator.errors import StorygenError
+from orchestrator.item import Item, absolute
+from orchestrator.keys import Key
+from orchestrator.making import Making
+from orchestrator.pipeline import FAMILIES, STAGE_NAMES, Order
+from orchestrator.pool import Pool
+from orchestrator.progress import Report
+from orchestrator.run import MARK, Run
+from orchestrator.stages.collect import story_text
+
+T = TypeVar("T")
+WORDS = {
+    "done": "done",
+    "edited": "edited by hand, used as it is",
+    "reusable": "taken from the other run",
+    "stale": "to be made again",
+    "damaged": "to be made again",
+    "missing": "to be made",
+    "perhaps": "made again if what it depends on comes out otherwise",
+    "unknown": "to be made",
+}
+NOTHING_TO_DO = frozenset({"done", "edited"})
+TO_MAKE = frozenset({"stale", "damaged", "missing"})
+
+
+@dataclass(frozen=True)
+class Row:
+    """One item of the plan: ``state`` is one of WORDS, ``why`` says what is the matter."""
+
+    stage: str
+    item: str
+    state: str
+    why: str
+
+
+class UnknownYetError(Exception):
+    """What is asked for follows from something that has not been made."""
+
+
+class _NotMade(dict[str, Any]):
+    """The output of an item that was never made."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise UnknownYetError(name)
+
+
+class Plan(Run):
+    """A run that only looks. Nothing in its folder is changed, not even made."""
+
+    def __init__(self, folder: Path, pool: Pool, report: Report, order: Order) -> None:
+        super().__init__(folder, pool, report, order.wishes())
+        self.rows: list[Row] = []
+        self._unmade: list[Path] = []
+        self._tainted: dict[tuple[str, str], str] = {}
+        self._values_unsure = False
+        self.waiting = False
+        """Whether a job is for something that follows from what is made before."""
+
+    def __enter__(self) -> Plan:
+        if self.folder.exists():
+            if not (self.folder / MARK).is_file():
+                raise StorygenError(
+                    "output_failed", f"{self.folder} is not a run's folder.", "Choose an empty or a new folder."
+                )
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                raise StorygenError(
+                    "output_failed", f"A run is working in {self.folder} right now.", "Ask again when it has ended."
+                ) from None
+            except OSError:
+                pass  # a folder that cannot be written to can be looked at
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.pool.close()
+        self._lock.release()
+
+    def event(self, stage: str, item: str, event: Mapping[str, Any]) -> None:
+        """Nothing is kept."""
+
+    def beside(
+        self, stage: str, jobs: Iterable[Callable[[], T]], settings: Mapping[str, Any], family: str, op: str
+    ) -> list[Future[T]]:
+        """Do them now: nothing takes time here."""
+        futures: list[Future[T]] = []
+        for job in jobs:
+            futures.append(Future())
+            try:
+                futures[-1].set_result(job())
+            except UnknownYetError as error:
+                futures[-1].set_exception(error)
+                self.waiting = True
+        return futures
+
+    def wait(self, futures: Iterable[Future[T]]) -> list[T]:
+        """What is known of them. Raises UnknownYetError."""
+        return [future.result() for future in futures]
+
+    def _item(
+        self,
+        stage: str,
+        name: str,
+        key: Key,
+        make: Callable[[Path], dict[str, Any]],
+        *,
+        document: Callable[[], dict[str, Any]] | None = None,
+    ) -> Item:
+        folder = self.folder / stage / name
+        look = self.look(stage, name, key)
+        state, why = look.state, look.why
+        if state == "done" and (source := self._tainted.get((stage, name))):
+            state, why = "stale", f"it is made from {source}"
+        elif state == "done" and self._values_unsure and stage not in self.wishes.as_stored:
+            state, why = "perhaps", "something before it is made again"
+        elif state not in NOTHING_TO_DO and self._source_elsewhere(stage, name, key):
+            state, why = "reusable", f"as in {self.wishes.reuse}"
+        self.rows.append(Row(stage, name, state, why))
+        if document is not None and state in TO_MAKE:
+            return Item(stage, name, _NotMade(), False, 0.0, "rules", planned=document())
+        if state in TO_MAKE:
+            self._unmade.append(folder)
+        if look.stored is None or state == "damaged":
+            return Item(stage, name, _NotMade(), False, 0.0, "")
+        return Item(stage, name, absolute(look.stored["output"], folder), True, 0.0, look.stored["engine"])
+
+    def work(self, stage: str, name: str, family: str, op: str, input: Mapping[str, Any], **how: Any) -> Item:  # noqa: A002
+        """As in a run. What is made from a file that is to be made is to be made too."""
+        made_from = [folder for path in _paths(input) for folder in self._unmade if path.is_relative_to(folder)]
+        if made_from:
+            self._tainted[stage, name] = made_from[0].relative_to(self.folder).as_posix()
+        return super().work(stage, name, family, op, input, **how)
+
+    def rule(
+        self, stage: str, name: str, version: str, inputs: Mapping[str, Any], make: Callable[[], dict[str, Any]]
+    ) -> Item:
+        """As in a run. From here on values may follow from something unmade, which nobody can tell apart."""
+        self._values_unsure = self._values_unsure or bool(self._unmade)
+        return super().rule(stage, name, version, inputs, make)
+
+
+def _paths(value: Any) -> list[Path]:
+    if isinstance(value, Path):
+        return [value]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return [path for item in value for path in _paths(item)] if isinstance(value, (list, tuple)) else []
+
+
+def plan(story: Path, profile: Mapping[str, Any], folder: Path, order: Order, report: Report) -> list[Row]:
+    """Every item of a run and what would become of it. Raises StorygenError as a run does."""
+    text = story_text(story)
+    with Plan(folder, Pool(), report, order) as run:
+        run.pool.describe_all(FAMILIES)
+        making = Making(run, profile, story, text)
+        known = True
+        for name, make in order.stages():
+            before = len(run.rows)
+            try:
+                if known:
+                    make(making)
+            except UnknownYetError:
+                known = False
+            if len(run.rows) == before and (not known or run.waiting):
+                run.rows.append(Row(name, "", "unknown", "follows from what is made before"))
+    return run.rows
+
+
+def as_json(rows: list[Row]) -> list[dict[str, str]]:
+    """The rows as JSON objects {stage, item, state, why}."""
+    return [asdict(row) for row in rows]
+
+
+def lines(rows: list[Row]) -> list[str]:
+    """The plan in words: a line a stage, and one for each item that is not done."""
+    said = []
+    for stage in STAGE_NAMES:
+        own = [row for row in rows if row.stage == stage]
+        if not own:
+            continue
+        counts = Counter("done" if row.state in NOTHING_TO_DO else row.state for row in own if row.item)
+        summary = ", ".join(f"{number} {WORDS[state]}" for state, number in counts.items())
+        said.append(f"{stage:<10} {summary or own[0].why}")
+        said += [
+            f"  {row.item}: {WORDS[row.state]}{f' ({row.why})' if row.why else ''}"
+            for row in own
+            if row.item and row.state not in {"done", "perhaps"}
+        ]
+    return said

@@ -1,0 +1,160 @@
+"""Warm workers: which session does what, what is tried again, what time allows. Real workers with scripted answers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+from support import SMALL, accepted, storygen
+
+from orchestrator.errors import StorygenError
+from orchestrator.pool import CRASHES, Pool
+
+OUTPUT = {
+    "text": "ok",
+    "tokens_generated": 1,
+    "generation_time_ms": 1,
+    "tokens_per_second": 1,
+    "finish_reason": "stop",
+    "usage": {"prompt": 1, "completion": 1, "total": 2},
+}
+
+
+def asking(folder: Path, *answers: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """A request that is answered so; the last answer repeats."""
+    path = folder / f"answers-{len(list(folder.iterdir()))}.jsonl"
+    path.write_text("".join(json.dumps(answer) + "\n" for answer in answers), encoding="utf-8")
+    request = {"v": 1, "op": "generate", "engine": "scripted", "input": {"prompt": "hello"}}
+    return {**request, "engine_options": {"answers": str(path)}, **more}
+
+
+def failing(code: str, **more: Any) -> dict[str, Any]:
+    return {"error": {"code": code, "message": "as the script says", **more}}
+
+
+def test_a_passing_fault_is_tried_again_after_the_time_the_provider_named(tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+    with Pool() as pool:
+        answers = [failing("rate_limited", retry_after_s=0.01), {"output": OUTPUT}]
+        result = pool.request("text_generation", asking(tmp_path, *answers), events.append)
+    assert result["output"]["text"] == "ok"
+    retries = [event for event in events if event["type"] == "retry"]
+    assert [(event["code"], event["wait_s"], event["attempt"]) for event in retries] == [("rate_limited", 0.0, 2)]
+
+
+def test_the_budget_is_the_runs(tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+    with Pool(retries=3) as pool:
+        for _ in range(2):
+            request = asking(tmp_path, failing("rate_limited", retry_after_s=0.01))
+            with pytest.raises(StorygenError, match="as the script says"):
+                pool.request("text_generation", request, events.append)
+    assert sum(event["type"] == "retry" for event in events) == 3
+
+
+@pytest.mark.parametrize("code", ["invalid_request", "content_refused", "auth_rejected"])
+def test_what_would_be_the_same_again_is_not_tried_again(code: str, tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+    with Pool() as pool, pytest.raises(StorygenError) as caught:
+        pool.request("text_generation", asking(tmp_path, failing(code)), events.append)
+    assert caught.value.code == code
+    assert sum(event["type"] == "accepted" for event in events) == 1
+
+
+def test_a_request_that_ends_every_worker_is_given_up(tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+    with Pool() as pool, pytest.raises(StorygenError) as caught:
+        pool.request("text_generation", asking(tmp_path, {"exit": 9}), events.append)
+    assert caught.value.code == "worker_crashed"
+    pids = [event["pid"] for event in events if event["type"] == "accepted"]
+    assert len(pids) == len(set(pids)) == CRASHES
+
+
+def pid_of(pool: Pool, request: Mapping[str, Any], before: Barrier | None = None) -> int:
+    found: list[int] = []
+
+    def note(event: dict[str, Any]) -> None:
+        if event["type"] == "accepted":
+            found.append(event["pid"])
+            if before is not None:
+                before.wait(60)
+
+    pool.request("text_generation", request, note)
+    return found[0]
+
+
+def test_a_session_is_warm_for_the_next_request_and_two_at_once_have_one_each(tmp_path: Path) -> None:
+    answer = {"output": OUTPUT}
+    with Pool() as pool:
+        first = pid_of(pool, asking(tmp_path, answer))
+        assert pid_of(pool, asking(tmp_path, answer)) == first
+        both = Barrier(2)  # neither ends before the other has begun
+        requests = [asking(tmp_path, answer), asking(tmp_path, answer)]
+        with ThreadPoolExecutor(2) as threads:
+            pids = set(threads.map(lambda request: pid_of(pool, request, both), requests))
+    assert len(pids) == 2
+    assert first in pids
+
+
+def test_engines_that_load_models_here_make_room_for_one_another(tmp_path: Path) -> None:
+    import psutil
+
+    with Pool() as pool:
+        heavy = pool.describe("text_generation")
+        heavy["engines"]["scripted"]["models"] = {"any": {}}
+        first = pid_of(pool, asking(tmp_path, {"output": OUTPUT}))
+        assert pid_of(pool, asking(tmp_path, {"output": OUTPUT})) == first
+        other = pid_of(pool, asking(tmp_path, {"output": OUTPUT}, model={"dtype": None}))
+        assert other != first
+        assert not psutil.pid_exists(first)
+
+
+def test_the_runs_time_is_up(tmp_path: Path) -> None:
+    with Pool(timeout_s=0.8) as pool, pytest.raises(StorygenError) as caught:
+        pool.request("text_generation", asking(tmp_path, {"wait_s": 600}))
+    assert caught.value.code == "timeout"
+    assert "within the 0.8 s" in caught.value.message
+
+
+def test_a_run_that_overruns_its_time_keeps_what_is_done(story: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    done = storygen("run", story, "--out", folder, *SMALL, "--timeout", "1.5")
+    assert done.returncode == 124, done.stderr
+    assert "same command continues" in done.stderr
+    kept = len(list(folder.glob("*/*/result.json")))
+    assert kept >= 2
+    assert storygen("run", story, "--out", folder, *SMALL).returncode == 0
+    assert len(accepted(folder)) < len(list(folder.glob("*/*/result.json")))
+
+
+def test_an_engine_that_cannot_be_used_is_replaced_by_the_next_and_the_run_says_so(
+    run_folder: Path, story: Path
+) -> None:
+    settings = ("--set", "keyframes.engine=nope", "--set", 'keyframes.fallback=["storyboard"]')
+    done = storygen("run", story, "--out", run_folder, *SMALL, *settings)
+    assert done.returncode == 0, done.stderr
+    assert "Made by storyboard, because nope failed: image_generation has no engine 'nope'" in done.stderr
+    manifest = json.loads((run_folder / "manifest.json").read_text(encoding="utf-8"))
+    assert {warning["code"] for warning in manifest["warnings"]} == {"engine_fallback"}
+
+
+def test_without_a_fallback_the_first_engines_error_is_the_runs(run_folder: Path, story: Path) -> None:
+    done = storygen("run", story, "--out", run_folder, *SMALL, "--set", "keyframes.engine=nope")
+    assert (done.returncode, "no engine 'nope'" in done.stderr) == (69, True)
+
+
+def test_an_interpreter_of_its_own_is_another_session(tmp_path: Path) -> None:
+    alias = tmp_path / "python"
+    alias.symlink_to(sys.executable)
+    asked = asking(tmp_path, {"output": OUTPUT})
+    found: list[int] = []
+    with Pool() as pool:
+        for python in (None, str(alias)):
+            pool.request("text_generation", asked, lambda event: found.append(event.get("pid", 0)), python=python)
+    assert len({pid for pid in found if pid}) == 2
