@@ -26,6 +26,7 @@ examples:
   storygen run my.md --force keyframes/shot-003        that picture again, and what depends on it
   storygen batch stories.jsonl                         many films, each model loaded once
   storygen status runs/my                              what is done, out of date or missing
+  storygen sheet runs/my                               a frame of every shot in one picture
   storygen call media_processing probe --input request.json
   storygen check film.mp4
   storygen doctor                                      is everything there, and if not what to do
@@ -212,6 +213,20 @@ def status(folder: Path, as_json: bool) -> None:
             "input_not_found", f"{folder} is no run's folder.", "Give the folder of a run, such as runs/crow."
         ) from None
     _show_plan(story, chosen, folder, Order(), as_json=as_json)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The picture; default contact_sheet.jpg in the run's folder."
+)
+@click.option("--columns", type=click.IntRange(1, 100), default=6, show_default=True, help="Shots side by side.")
+@click.option("--cell-width", type=click.IntRange(16, 4096), default=270, show_default=True, help="Pixels a shot.")
+def sheet(folder: Path, out: Path | None, columns: int, cell_width: int) -> None:
+    """Put a frame of every shot of the film in FOLDER side by side in one picture."""
+    from orchestrator.sheet import contact_sheet
+
+    click.echo(contact_sheet(folder, out or folder / "contact_sheet.jpg", columns, cell_width))
 
 
 @cli.command()

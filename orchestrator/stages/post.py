@@ -80,7 +80,7 @@ def telling(texts: list[str], title: str) -> list[int]:
 
     Words of four letters and more count, in any form that begins alike.
     """
-    stems = {word[: max(4, len(word) - 2)] for word in WORD.findall(title.casefold()) if len(word) > 3}
+    stems = {word[: max(3, len(word) - 2)] for word in WORD.findall(title.casefold()) if len(word) > 3}
     named = [
         len({stem for stem in stems for word in WORD.findall(text.casefold()) if word.startswith(stem)})
         for text in texts

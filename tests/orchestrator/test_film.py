@@ -266,7 +266,7 @@ def test_a_thumbnail_shows_what_the_title_names() -> None:
     assert telling(texts, "The Crow and the Pitcher") == [3]
     assert telling(texts, "Crows") == [1, 3, 4]
     assert telling(texts, "井底之蛙") == telling(texts, "An Ox") == [0, 1, 2, 3, 4]
-    assert telling(["Děda zasadil řepu.", "Vyrostla veliká.", "Kočka."], "O veliké řepě") == [1]
+    assert telling(["Děda zasadil řepu.", "Vyrostla veliká.", "Kočka."], "O veliké řepě") == [0, 1]
 
 
 def test_the_first_shot_bears_the_title_and_the_last_picture_is_held(made: Path) -> None:
