@@ -134,6 +134,9 @@ def demo(options: argparse.Namespace, rest: list[str]) -> int:
     film = ROOT / last_value(rest, "--out", DEMO_FOLDER) / "final.mp4"
     if not film.is_file():
         raise Failed(f"the run ended well but left no {film}. This is a bug.")
+    code = run([PYTHON, "-m", "orchestrator", "sheet", film.parent, "--columns", "9", "--cell-width", "160"])
+    if code:
+        return code
     print(f"\nset-up  {setup_s:6.1f} s, {size_of(VENV) / 1e6:.0f} MB in {VENV.name}")
     print(f"render  {render_s:6.1f} s\nvideo   {film}\nopen    {open_command(film)}")
     return 0

@@ -61,7 +61,7 @@ class StorygenError(Exception):
 def from_wire(line: dict[str, Any], where: str) -> StorygenError:
     """The error line of a worker as an exception; ``where`` names the stage and item."""
     error = line["error"]
-    details = [f"{row['pointer']}: {row['message']}" for row in error.get("details") or []]
+    details = [": ".join(filter(None, (row["pointer"], row["message"]))) for row in error.get("details") or []]
     message = f"{where}: {error['message']}" if where else error["message"]
     return StorygenError(error["code"], message, error.get("hint"), details, error.get("retry_after_s"))
 

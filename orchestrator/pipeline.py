@@ -106,9 +106,10 @@ class Production:
         if state == "done" and self.making.film is None:
             state = "partial"
         try:
-            self.run.__exit__(kind, error, trace)
+            self.run.stop()
+            self._note(state, error)  # while the folder is still this run's
         finally:
-            self._note(state, error)
+            self.run.__exit__(kind, error, trace)
 
     def _note(self, state: str, error: BaseException | None) -> None:
         self.manifest = _write_manifest(self.making, self.stages, state, self._started, error)
@@ -194,7 +195,7 @@ def _write_manifest(
     elif isinstance(ending, Exception):
         error = {"code": "internal_error", "message": f"{type(ending).__name__}: {ending}", "hint": None, "details": []}
     items = sorted(making.run.items, key=lambda item: STAGE_NAMES.index(item.stage))
-    manifest = {
+    manifest: dict[str, Any] = {
         "v": 1,
         "state": state,
         "error": error,
@@ -215,11 +216,12 @@ def _write_manifest(
         ],
         "items": [_item(item) for item in items],
     }
-    write_json(folder / "manifest.json", manifest)
     try:
         write_page(folder, manifest)
-    except Exception as error:  # noqa: BLE001 - the film is what counts: its page never fails a run
-        making.run.warn("run", "run", "page_failed", f"report.html was not written: {type(error).__name__}: {error}")
+    except Exception as fault:  # noqa: BLE001 - the film is what counts: its page never fails a run
+        said = f"report.html was not written: {type(fault).__name__}: {fault}"
+        manifest["warnings"].append({"stage": "run", "item": "page", "code": "page_failed", "message": said})
+    write_json(folder / "manifest.json", manifest)
     return manifest
 
 

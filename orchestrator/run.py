@@ -131,16 +131,20 @@ class Run:
         self._events = open(self.folder / "events.ndjson", "a", encoding="utf-8")
         return self
 
+    def stop(self) -> None:
+        """End the threads and, if they are this run's own, the workers. Finished items stay; safe to call twice."""
+        for threads in self._threads:
+            threads.shutdown(wait=False, cancel_futures=True)
+        if self._ends_pool:
+            self.pool.close()  # ends what the threads wait for
+        for threads in self._threads:
+            threads.shutdown(wait=True)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            for threads in self._threads:
-                threads.shutdown(wait=False, cancel_futures=True)
-            if self._ends_pool:
-                self.pool.close()  # ends what the threads wait for
-            for threads in self._threads:
-                threads.shutdown(wait=True)
+            self.stop()
         finally:
             self._events.close()
             self._lock.release()

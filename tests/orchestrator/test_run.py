@@ -289,3 +289,22 @@ def test_the_events_name_the_stage_and_the_workers_step(run_folder: Path) -> Non
     events = [json.loads(line) for line in (run_folder / "events.ndjson").read_text().splitlines()]
     encoding = [event for event in events if event["type"] == "progress" and event["stage"] == "post"]
     assert {event["step"] for event in encoding if event["item"] == "film"} == {"encode"}
+
+
+def test_a_sheet_shows_the_middle_of_every_shot(run_folder: Path) -> None:
+    from PIL import Image
+
+    done = storygen("sheet", run_folder, "--columns", "2", "--cell-width", "90")
+    assert done.returncode == 0, done.stderr
+    shots = json.loads((run_folder / "manifest.json").read_text(encoding="utf-8"))["shots"]
+    with Image.open(run_folder / "contact_sheet.jpg") as sheet, Image.open(run_folder / shots[1]["keyframe"]) as panel:
+        assert sheet.width // 90 == 2
+        cell = sheet.crop((sheet.width // 2, 20, sheet.width - 20, 60)).resize((1, 1)).getpixel((0, 0))
+        sky = panel.convert("RGB").crop((0, 0, panel.width, panel.height // 4)).resize((1, 1)).getpixel((0, 0))
+    assert all(abs(a - b) < 40 for a, b in zip(cell, sky, strict=True))  # type: ignore[arg-type]
+
+
+def test_a_sheet_needs_a_film(run_folder: Path) -> None:
+    (run_folder / "final.mp4").unlink()
+    done = storygen("sheet", run_folder)
+    assert (done.returncode, "no finished film" in done.stderr) == (66, True)
