@@ -90,7 +90,9 @@ class Production:
         return self
 
     def stage(self, name: str, make: Stage) -> None:
-        """Go through one stage."""
+        """Go through one stage. The last one's clock starts when all that it needs is there."""
+        if name == STAGE_NAMES[-1]:
+            self.making.gather()
         _stage(name, make, self.making, self.stages)
 
     def finish(self) -> None:

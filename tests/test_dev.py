@@ -40,6 +40,9 @@ if "--wait" in arguments:
         sys.exit(130)
 if "--fail" in arguments:
     sys.exit(75)
+if arguments[0] == "sheet":
+    open(os.path.join(arguments[1], "contact_sheet.jpg"), "wb").close()
+    sys.exit(0)
 folder = arguments[len(arguments) - arguments[::-1].index("--out")]
 os.makedirs(folder)
 open(os.path.join(folder, "final.mp4"), "wb").close()
@@ -254,6 +257,7 @@ def test_demo_renders_the_draft_and_says_where_the_film_lies(checkout: Path) -> 
     assert seen == {"arguments": expected, "bytecode": True}
     film = checkout / "runs" / "demo" / "final.mp4"
     assert film.is_file()
+    assert film.with_name("contact_sheet.jpg").is_file()
     assert f"video   {film}\n" in done.stdout
     assert re.search(rf"^open    (xdg-open|open) '{film}'$", done.stdout, re.MULTILINE)
 
