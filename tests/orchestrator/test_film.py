@@ -289,7 +289,7 @@ def profile_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str 
     from orchestrator.cli import cli
 
     seen: dict[str, Any] = {}
-    monkeypatch.setattr(pipeline, "make_film", lambda story, profile, folder, report: seen.update(profile))
+    monkeypatch.setattr(pipeline, "make_film", lambda story, profile, folder, report, order: seen.update(profile))
     (tmp_path / "s.md").write_text(STORY, encoding="utf-8")
     done = CliRunner().invoke(cli, ["run", str(tmp_path / "s.md"), "--json", *map(str, arguments)])
     assert done.exit_code == 0, done.output
