@@ -96,7 +96,7 @@ def tell(tmp_path_factory: pytest.TempPathFactory) -> Any:
         def narrate(text: str, kind: type[Run] = Run) -> Told:
             if (text, kind) not in told:
                 folders.setdefault(text, tmp_path_factory.getbasetemp() / f"narration-{len(folders)}")
-                with kind(folders[text], pool, JsonReport(io.StringIO())) as run:
+                with kind(folders[text], pool, JsonReport(io.StringIO()), ends_pool=False) as run:
                     write_json(run.folder / MARK, {"v": 1})
                     making = Making(run, profile.load("draft"), Path("story.md"), text)
                     for stage in (collect, script, voice):
