@@ -129,7 +129,7 @@ def with_moviepy(run: Path, shots: Sequence[dict[str, Any]], output: Path) -> tu
         return None
     clips = json.dumps([(str(run / shot["clip"]), shot["num_frames"] / FPS) for shot in shots])
     arguments = [clips, str(narration(run)), str(output / "moviepy.mp4"), str(FADE_FRAMES / FPS)]
-    return timed([str(python), "-c", SCRIPT, *arguments])
+    return timed([str(python), "-c", SCRIPT, *arguments], stderr=subprocess.DEVNULL)
 
 
 def narration(run: Path) -> Path:

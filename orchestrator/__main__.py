@@ -1,5 +1,5 @@
 """``python -m orchestrator`` is ``storygen``."""
 
-from orchestrator.cli import main
+from orchestrator.program import main
 
 main()

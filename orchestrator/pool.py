@@ -163,7 +163,7 @@ class Pool:
         return StorygenError(
             "timeout",
             f"The run did not end within the {self._timeout_s:g} s it was given.",
-            "Finished work is kept: the same command continues. Raise --timeout, or leave it out.",
+            "Raise --timeout, or leave it out.",
         )
 
     def _worth_trying_again(self, error: BaseException) -> bool:

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import PATIENCE_S, ROOT, family_tree, still_alive, storygen
 
-from orchestrator import call, cli, motion, pipeline, profile
+from orchestrator import call, motion, pipeline, profile
 from orchestrator.errors import StorygenError, error_table
 from orchestrator.stages import collect, scenes, script
 
@@ -381,7 +381,7 @@ def test_what_nobody_expected_ends_by_the_table_without_a_traceback(
     monkeypatch.setattr(signal, "signal", lambda *arguments: None)
     monkeypatch.setenv("STORYGEN_DEBUG", debug)
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        program.main()
     said = capsys.readouterr()
     assert ended.value.code == exit_code
     assert json.loads(said.out)["error"]["code"] == code
