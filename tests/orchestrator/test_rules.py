@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import PATIENCE_S, ROOT, family_tree, still_alive, storygen
 
-from orchestrator import call, motion, pipeline, profile
+from orchestrator import call, motion, pipeline, profile, program
 from orchestrator.errors import StorygenError, error_table
 from orchestrator.stages import collect, scenes, script
 
