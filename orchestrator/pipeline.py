@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,11 +13,11 @@ from types import TracebackType
 from typing import Any
 
 from orchestrator.errors import StorygenError
-from orchestrator.item import Item, place, write_json
+from orchestrator.item import PARTIAL, Item, place, remove, write_json
 from orchestrator.making import Making
 from orchestrator.pool import RETRIES, Pool
 from orchestrator.progress import Report
-from orchestrator.report import write_page
+from orchestrator.report import PAGE, write_page
 from orchestrator.run import MARK, Run, Wishes
 from orchestrator.stages import STAGES, Stage
 from orchestrator.stages.collect import story_text
@@ -105,10 +106,18 @@ class Production:
         state = "done" if error is None else "failed" if isinstance(error, Exception) else "stopped"
         if state == "done" and self.making.film is None:
             state = "partial"
+        holds = self.run.holds_folder
         try:
             self.run.__exit__(kind, error, trace)
         finally:
-            self._note(state, error)
+            if holds:
+                try:
+                    self._note(state, error)
+                except OSError:
+                    if error is None:  # else how it ended counts more than that it cannot be noted
+                        raise
+        if isinstance(error, Exception) and not holds:
+            self.run.check_folder()  # whatever it came out as
 
     def _note(self, state: str, error: BaseException | None) -> None:
         self.manifest = _write_manifest(self.making, self.stages, state, self._started, error)
@@ -148,7 +157,8 @@ def _stage(name: str, make: Stage, making: Making, stages: dict[str, dict[str, A
             "reused": reused,
             "made": len(items) - reused,
         }
-        run.report.stage_done(name, seconds, reused, len(items) - reused, skipped)
+        with contextlib.suppress(StorygenError, OSError):  # nobody listens: the next word fails where it is heard
+            run.report.stage_done(name, seconds, reused, len(items) - reused, skipped)
 
     _after(run.begun(name), done)
 
@@ -194,7 +204,7 @@ def _write_manifest(
     elif isinstance(ending, Exception):
         error = {"code": "internal_error", "message": f"{type(ending).__name__}: {ending}", "hint": None, "details": []}
     items = sorted(making.run.items, key=lambda item: STAGE_NAMES.index(item.stage))
-    manifest = {
+    manifest: dict[str, Any] = {
         "v": 1,
         "state": state,
         "error": error,
@@ -215,11 +225,14 @@ def _write_manifest(
         ],
         "items": [_item(item) for item in items],
     }
-    write_json(folder / "manifest.json", manifest)
     try:
         write_page(folder, manifest)
-    except Exception as error:  # noqa: BLE001 - the film is what counts: its page never fails a run
-        making.run.warn("run", "run", "page_failed", f"report.html was not written: {type(error).__name__}: {error}")
+    except Exception as fault:  # noqa: BLE001 - the film is what counts: its page never fails a run
+        said = f"report.html was not written: {type(fault).__name__}: {fault}"
+        manifest["warnings"].append({"stage": "run", "item": "page", "code": "page_failed", "message": said})
+        for unfinished in folder.glob(f".{PAGE}{PARTIAL}*"):
+            remove(unfinished)  # on a full disk the manifest needs its room
+    write_json(folder / "manifest.json", manifest)
     return manifest
 
 
