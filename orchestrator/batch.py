@@ -88,7 +88,7 @@ def make_films(stories: Sequence[Story], reports: Sequence[Report], order: Order
                 one.step(partial(one.stage, name, make))
         for one in under_way:
             one.step(one.finish)
-            one.leave(None, None, None)
+            one.step(partial(one.leave, None, None, None))
 
 
 class _UnderWay:
@@ -108,7 +108,10 @@ class _UnderWay:
             do()
         except Exception as error:  # noqa: BLE001 - one story's fault, whatever it is, is not the others'
             self.story.error = as_ours(error)
-            self.leave(type(error), error, error.__traceback__)
+            try:
+                self.leave(type(error), error, error.__traceback__)
+            except StorygenError as end:  # it knows better
+                self.story.error = end
         self.story.seconds += time.monotonic() - begun
 
     def enter(self) -> None:
@@ -126,10 +129,14 @@ class _UnderWay:
 
     def leave(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Let its folder go; the first call counts."""
-        if not self._over and self._production is not None:
-            self._production.__exit__(kind, error, trace)
-            self.story.manifest = self._production.manifest
+        if self._over:
+            return
         self._over = True
+        if self._production is not None:
+            try:
+                self._production.__exit__(kind, error, trace)
+            finally:
+                self.story.manifest = self._production.manifest
 
 
 def table(stories: Sequence[Story]) -> list[str]:

@@ -101,9 +101,10 @@ def _whole_wave(path: Path) -> None:
 
 
 def _media(path: Path, kind: str, pool: Pool) -> dict[str, Any]:
-    """Facts of a picture, film or sound. The last frame of a film, and the whole of a picture, are decoded."""
+    """Facts of a picture, film or sound. A film's sound and last frame, and the whole of a picture, are decoded."""
     ask = {"v": 1, "engine": "ffmpeg"}
-    said = pool.request("media_processing", {**ask, "op": "probe", "input": {"media": str(path)}})["output"]
+    heard = {"media": str(path), "loudness": kind != "image"}  # to measure it is to decode it
+    said = pool.request("media_processing", {**ask, "op": "probe", "input": heard})["output"]
     wanted = {"image": "picture"}.get(kind, kind)
     if said["kind"] != wanted:
         raise StorygenError("input_unreadable", f"{path} is no {wanted} but {said['kind']}.")

@@ -13,6 +13,9 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 SCHEMAS = CHECKOUT / "schemas" / "v1"
 CRASH_EXIT_CODE = 70
 RERUN = "Run it again with STORYGEN_DEBUG=1 in the environment to see where, and report that."
+MAKE_ROOM = "Make room or give leave to write there, or choose another --out; the same command then continues."
+LONGEST_PAUSE_S = 24 * 3600.0
+"""A provider that names a longer one, or nonsense, is not believed."""
 SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
 SHORTEST_SECRET = 8
 """Shorter values are no keys, and hiding them would garble ordinary words."""
@@ -63,7 +66,9 @@ def from_wire(line: dict[str, Any], where: str) -> StorygenError:
     error = line["error"]
     details = [": ".join(filter(None, (row["pointer"], row["message"]))) for row in error.get("details") or []]
     message = f"{where}: {error['message']}" if where else error["message"]
-    return StorygenError(error["code"], message, error.get("hint"), details, error.get("retry_after_s"))
+    pause = error.get("retry_after_s")
+    named = isinstance(pause, (int, float)) and 0 <= pause <= LONGEST_PAUSE_S
+    return StorygenError(error["code"], message, error.get("hint"), details, pause if named else None)
 
 
 def as_ours(error: Exception) -> StorygenError:
@@ -73,7 +78,5 @@ def as_ours(error: Exception) -> StorygenError:
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         message = f"A file could not be read or written: {error.strerror or error}{where}."
-        return StorygenError(
-            "output_failed", message, "Make room or give leave to write there, or choose another --out."
-        )
+        return StorygenError("output_failed", message, MAKE_ROOM)
     return StorygenError("internal_error", f"storygen itself failed: {type(error).__name__}: {error}", RERUN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,11 +13,11 @@ from types import TracebackType
 from typing import Any
 
 from orchestrator.errors import StorygenError
-from orchestrator.item import Item, place, write_json
+from orchestrator.item import PARTIAL, Item, place, remove, write_json
 from orchestrator.making import Making
 from orchestrator.pool import RETRIES, Pool
 from orchestrator.progress import Report
-from orchestrator.report import write_page
+from orchestrator.report import PAGE, write_page
 from orchestrator.run import MARK, Run, Wishes
 from orchestrator.stages import STAGES, Stage
 from orchestrator.stages.collect import story_text
@@ -107,11 +108,22 @@ class Production:
         state = "done" if error is None else "failed" if isinstance(error, Exception) else "stopped"
         if state == "done" and self.making.film is None:
             state = "partial"
+        holds = self.run.holds_folder
         try:
             self.run.stop()
-            self._note(state, error)  # while the folder is still this run's
+            if holds:
+                self._note_ending(state, error)  # while the folder is still this run's
         finally:
             self.run.__exit__(kind, error, trace)
+        if isinstance(error, Exception) and not holds:
+            self.run.check_folder()  # whatever it came out as
+
+    def _note_ending(self, state: str, error: BaseException | None) -> None:
+        try:
+            self._note(state, error)
+        except OSError:
+            if error is None:  # else how it ended counts more than that it cannot be noted
+                raise
 
     def _note(self, state: str, error: BaseException | None) -> None:
         self.manifest = _write_manifest(self.making, self.stages, state, self._started, error)
@@ -151,7 +163,8 @@ def _stage(name: str, make: Stage, making: Making, stages: dict[str, dict[str, A
             "reused": reused,
             "made": len(items) - reused,
         }
-        run.report.stage_done(name, seconds, reused, len(items) - reused, skipped)
+        with contextlib.suppress(StorygenError, OSError):  # nobody listens: the next word fails where it is heard
+            run.report.stage_done(name, seconds, reused, len(items) - reused, skipped)
 
     _after(run.begun(name), done)
 
@@ -223,6 +236,8 @@ def _write_manifest(
     except Exception as fault:  # noqa: BLE001 - the film is what counts: its page never fails a run
         said = f"report.html was not written: {type(fault).__name__}: {fault}"
         manifest["warnings"].append({"stage": "run", "item": "page", "code": "page_failed", "message": said})
+        for unfinished in folder.glob(f".{PAGE}{PARTIAL}*"):
+            remove(unfinished)  # on a full disk the manifest needs its room
     write_json(folder / "manifest.json", manifest)
     return manifest
 

@@ -22,7 +22,7 @@ from orchestrator.making import Making
 from orchestrator.pipeline import FAMILIES, STAGE_NAMES, Order
 from orchestrator.pool import Pool
 from orchestrator.progress import Report
-from orchestrator.run import MARK, Run
+from orchestrator.run import LOCK, MARK, Run
 from orchestrator.stages.collect import story_text
 
 T = TypeVar("T")
@@ -74,11 +74,12 @@ class Plan(Run):
         """Whether a job is for something that follows from what is made before."""
 
     def __enter__(self) -> Plan:
-        if self.folder.exists():
-            if not (self.folder / MARK).is_file():
+        if self.folder.exists() and not (self.folder / MARK).is_file():
+            if not self.folder.is_dir() or any(path.name != LOCK for path in self.folder.iterdir()):
                 raise StorygenError(
                     "output_failed", f"{self.folder} is not a run's folder.", "Choose an empty or a new folder."
                 )
+        elif self.folder.exists():
             try:
                 self._lock.acquire(timeout=0)
             except Timeout:
@@ -122,9 +123,10 @@ class Plan(Run):
         make: Callable[[Path], dict[str, Any]],
         *,
         document: Callable[[], dict[str, Any]] | None = None,
+        violations: Callable[[Any], list[str]] | None = None,
     ) -> Item:
         folder = self.folder / stage / name
-        look = self.look(stage, name, key)
+        look = self.look(stage, name, key, violations)
         state, why = look.state, look.why
         if state == "done" and (source := self._tainted.get((stage, name))):
             state, why = "stale", f"it is made from {source}"

@@ -44,6 +44,10 @@ class Engine:
     remote: bool
     heavy: bool
     """Loads models onto this machine."""
+    operation: Mapping[str, Any]
+    """The operation's schema file; its ``$defs.output`` is what a result's ``output`` must be."""
+    common: Mapping[str, Any]
+    """The schema file that the others refer to."""
 
     @property
     def at_once(self) -> int:
@@ -51,6 +55,24 @@ class Engine:
         if self.remote:
             return REMOTE_AT_ONCE
         return 1 if self.heavy else max(1, (os.cpu_count() or 1) // 2)
+
+    def violations(self, output: Any) -> list[str]:
+        """Where an output is not what the operation promises; members that nobody knows are none."""
+        from jsonschema import Draft202012Validator
+        from referencing import Registry, Resource
+
+        try:
+            json.dumps(output, allow_nan=False)
+        except ValueError:
+            return ["output holds a number that JSON has not: NaN or Infinity"]
+        files = [Resource.from_contents(each) for each in (self.operation, self.common)]
+        registry = Registry().with_resources([(file.id() or "", file) for file in files])
+        schema = {"$ref": f"{self.operation['$id']}#/$defs/output"}
+        return [
+            "/".join(["output", *map(str, error.absolute_path)]) + f": {error.message[:200]}"
+            for error in Draft202012Validator(schema, registry=registry).iter_errors(output)
+            if error.validator != "additionalProperties"
+        ]
 
 
 class Pool:
@@ -175,6 +197,8 @@ class Pool:
         """Whether a failed request is not tried again; taking from the run's budget if it is."""
         error = state.outcome.exception() if state.outcome else None
         crashed = isinstance(error, StorygenError) and error.code == "worker_crashed"
+        if self._ends_at is not None and time.monotonic() + state.upcoming_sleep >= self._ends_at:
+            return True
         with self._guard:
             if self._retries_left <= 0 or (crashed and state.attempt_number >= CRASHES):
                 return True
@@ -215,9 +239,16 @@ class Pool:
             raise StorygenError(
                 "engine_unavailable", f"The engine {name} of {family} cannot be used here: {facts['why_not']}."
             )
-        input_schema = said["ops"][op]["$defs"]["input"]
+        operation = said["ops"][op]
         return Engine(
-            name, facts["version"], input_schema, facts["options_schema"], bool(facts["remote"]), _heavy(facts)
+            name,
+            facts["version"],
+            operation["$defs"]["input"],
+            facts["options_schema"],
+            bool(facts["remote"]),
+            _heavy(facts),
+            operation,
+            said["common"],
         )
 
     def describe(self, family: str, python: str | None = None) -> dict[str, Any]:

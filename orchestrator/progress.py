@@ -5,11 +5,15 @@ Several items may be under way at once, and every report is told of them from se
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TextIO
+
+from orchestrator.errors import StorygenError
 
 PLAIN_INTERVAL_S = 5.0
 """How often plain lines say how far a long item is."""
@@ -50,6 +54,23 @@ def in_words(event: Mapping[str, Any]) -> str | None:
     return None
 
 
+def write_line(out: TextIO, line: str) -> None:
+    """Write in one piece, for threads take turns, and at once. Raises StorygenError where nobody reads it any more."""
+    try:
+        out.write(f"{line}\n")
+        out.flush()
+    except OSError as error:
+        if error.errno in {errno.EPIPE, errno.EIO, errno.EINVAL}:  # a closed pipe, a closed terminal, Windows' pipe
+            raise StorygenError(
+                "cancelled",
+                "Nobody reads what the run says any more, so it was stopped.",
+                "Finished work is kept: the same command continues.",
+            ) from error
+        raise StorygenError(
+            "output_failed", f"What the run says cannot be written: {error.strerror}.", "Send it elsewhere."
+        ) from error
+
+
 class NoReport:
     """Says nothing."""
 
@@ -85,10 +106,7 @@ class JsonReport:
         self._line({"type": kind, **fields})
 
     def _line(self, message: Mapping[str, Any]) -> None:
-        self._out.write(
-            json.dumps({**message, **self._own}, ensure_ascii=True) + "\n"
-        )  # in one piece: threads take turns
-        self._out.flush()
+        write_line(self._out, json.dumps({**message, **self._own}, ensure_ascii=True))
 
     def stage_started(self, stage: str, items: int | None) -> None:
         self._say("stage_started", stage=stage, items=items)
@@ -109,7 +127,7 @@ class JsonReport:
         self._line({**event, "stage": stage, "item": item, "step": event.get("stage")})
 
     def close(self) -> None:
-        self._out.flush()
+        """Nothing: every line was flushed."""
 
 
 class PlainReport:
@@ -120,8 +138,7 @@ class PlainReport:
         self._spoke = time.monotonic()
 
     def _say(self, text: str) -> None:
-        self._out.write(f"{self._name}{text}\n")  # in one piece: threads take turns
-        self._out.flush()
+        write_line(self._out, f"{self._name}{text}")
         self._spoke = time.monotonic()
 
     def stage_started(self, stage: str, items: int | None) -> None:
@@ -154,7 +171,7 @@ class PlainReport:
             self._say(f"{stage} {item}: still at work")
 
     def close(self) -> None:
-        self._out.flush()
+        """Nothing: every line was flushed."""
 
 
 class LiveReport:
@@ -232,7 +249,8 @@ class LiveReport:
         self._progress.console.print(text, style="yellow", markup=False)
 
     def close(self) -> None:
-        self._progress.stop()
+        with contextlib.suppress(OSError):  # the terminal is closed
+            self._progress.stop()
 
 
 def report_for(*, as_json: bool, quiet: bool = False) -> Report:

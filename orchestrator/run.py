@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import threading
@@ -19,12 +20,12 @@ from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from filelock import FileLock, Timeout
 
 from orchestrator import edits
-from orchestrator.errors import StorygenError
+from orchestrator.errors import MAKE_ROOM, StorygenError
 from orchestrator.item import (
     PARTIAL,
     RESULT,
@@ -33,6 +34,7 @@ from orchestrator.item import (
     artifacts,
     changed,
     copy_folder,
+    false_claims,
     read_result,
     relative,
     remove,
@@ -44,6 +46,7 @@ from orchestrator.progress import Report
 
 MARK = "run.json"
 """What makes a folder a run's."""
+EVENTS, LOCK = "events.ndjson", ".lock"
 RESULTS = ("final.mp4", "thumbnail.jpg", "captions.srt", "captions.vtt")
 """The files a person looks for, at the top of the folder."""
 POLL_S = 0.1
@@ -103,13 +106,18 @@ class Run:
         self, folder: Path, pool: Pool, report: Report, wishes: Wishes | None = None, *, ends_pool: bool = True
     ) -> None:
         """With ``ends_pool`` the workers end with the run; others' are left to finish what they do for this one."""
-        self.folder, self.pool, self.report = folder.resolve(), pool, report
+        try:
+            self.folder = folder.resolve()
+        except RuntimeError as error:
+            raise StorygenError("output_failed", f"{folder} is a loop of links.", "Choose another --out.") from error
+        self.pool, self.report = pool, report
         self._ends_pool = ends_pool
         self.wishes = wishes or Wishes()
         self.items: list[Item] = []
         self.hashes = Hashes()
         self.began = time.monotonic()
-        self._lock = FileLock(self.folder / ".lock")
+        self._lock = FileLock(self.folder / LOCK)
+        self._held: os.stat_result | None = None
         self._guard = threading.RLock()  # for what several items do at once: events, the list of items, the results
         self._threads: list[ThreadPoolExecutor] = []
         self._begun: dict[str, list[Future[Any]]] = {}
@@ -119,6 +127,7 @@ class Run:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
+            self._held = (self.folder / LOCK).stat()
         except Timeout:
             raise StorygenError(
                 "output_failed", f"Another run is working in {self.folder}.", "Wait for it or choose another --out."
@@ -128,7 +137,7 @@ class Run:
                 "output_failed", f"Cannot write to {self.folder}: {error.strerror}.", "Choose another --out."
             ) from error
         self._make_ours()
-        self._events = open(self.folder / "events.ndjson", "a", encoding="utf-8")
+        self._events = _appending(self.folder / EVENTS)
         return self
 
     def stop(self) -> None:
@@ -146,13 +155,31 @@ class Run:
         try:
             self.stop()
         finally:
-            self._events.close()
+            with contextlib.suppress(OSError):  # what a full disk kept back
+                self._events.close()
             self._lock.release()
+
+    @property
+    def holds_folder(self) -> bool:
+        """Whether the folder is still the one that was locked: it may have been removed, and made again by others."""
+        try:
+            return self._held is not None and os.path.samestat(self._held, (self.folder / LOCK).stat())
+        except OSError:
+            return False
+
+    def check_folder(self) -> None:
+        """Raise StorygenError ``output_failed`` if the folder is no longer the one that was locked."""
+        if not self.holds_folder:
+            raise StorygenError(
+                "output_failed",
+                f"{self.folder} was removed, or its {LOCK} was, while the run was at work.",
+                "Run the same command again; what was removed is made anew.",
+            )
 
     def _make_ours(self) -> None:
         """Sweep what a killed run left. A folder that holds something else is never touched."""
         if not (self.folder / MARK).exists():
-            foreign = [path.name for path in self.folder.iterdir() if path.name != ".lock"]
+            foreign = [path.name for path in self.folder.iterdir() if path.name != LOCK]
             if foreign:
                 self._lock.release()
                 raise StorygenError(
@@ -169,8 +196,11 @@ class Run:
         step = {"step": event["stage"]} if "stage" in event else {}  # a worker's own: run, encode, …
         line = {"time": round(time.time(), 3), **event, **step, "stage": stage, "item": item}
         with self._guard:
-            self._events.write(json.dumps(line) + "\n")
-            self._events.flush()
+            try:
+                self._events.write(json.dumps(line) + "\n")
+                self._events.flush()
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(self.folder / EVENTS)) from error
             self.report.event(stage, item, event)
 
     def warn(self, stage: str, name: str, code: str, message: str) -> dict[str, str]:
@@ -284,15 +314,29 @@ class Run:
                 "output_dir": str(folder),
                 "output_name": name,
             }
-            return self.pool.request(
-                family,
-                whole,
-                lambda event: self.event(stage, name, event),
-                where=f"{stage} {name}",
-                python=python,
-            )
+            try:
+                answer = self.pool.request(
+                    family,
+                    whole,
+                    lambda event: self.event(stage, name, event),
+                    where=f"{stage} {name}",
+                    python=python,
+                )
+            except StorygenError as error:
+                if error.code != "output_failed":
+                    raise
+                message = f"{error.message.rstrip('.')} ({self.folder})."  # the worker's hint is about its own flags
+                raise StorygenError("output_failed", message, MAKE_ROOM, error.details) from error
+            if faults := engine.violations(answer["output"]) or false_claims(answer["output"], folder, self.hashes):
+                raise StorygenError(
+                    "internal_error",
+                    f"{stage} {name}: the engine {engine.name} gave a wrong result, which is not kept: {faults[0]}.",
+                    f"That is the engine's fault. Another one: --set {stage}.engine=…",
+                    faults,
+                )
+            return answer
 
-        return self._item(stage, name, self.hashes.key(shaping), make)
+        return self._item(stage, name, self.hashes.key(shaping), make, violations=engine.violations)
 
     def rule(
         self, stage: str, name: str, version: str, inputs: Mapping[str, Any], make: Callable[[], dict[str, Any]]
@@ -322,10 +366,11 @@ class Run:
         make: Callable[[Path], dict[str, Any]],
         *,
         document: Callable[[], dict[str, Any]] | None = None,
+        violations: Callable[[Any], list[str]] | None = None,
     ) -> Item:
         began = time.monotonic()
         folder = self.folder / stage / name
-        look = self.look(stage, name, key)
+        look = self.look(stage, name, key, violations)
         notes: list[dict[str, str]] = []
         stored = look.stored if look.state in {"done", "edited"} else None
         if stored is not None and look.state == "edited" and (notes := self._adopt(stage, name, stored, document)):
@@ -368,10 +413,15 @@ class Run:
             self.report.item_done(item.stage, "", [warning])
         return told
 
-    def look(self, stage: str, name: str, key: Key) -> Look:
-        """What there is of an item, and why it cannot be used if it cannot."""
+    def look(self, stage: str, name: str, key: Key, violations: Callable[[Any], list[str]] | None = None) -> Look:
+        """What there is of an item, and why it cannot be used if it cannot.
+
+        ``violations`` says where a stored output is not what its operation promises.
+        """
         folder = self.folder / stage / name
         stored = read_result(folder)
+        if stored is not None and violations is not None and violations(stored["output"]):
+            stored = None
         if stored is None:
             return Look("missing", "its result.json is damaged" if (folder / RESULT).exists() else "it was never made")
         if self.wishes.forces(stage, name):
@@ -429,25 +479,39 @@ class Run:
     ) -> dict[str, Any]:
         """Make an item beside its place and put it there once it is whole: a remake that fails costs nothing."""
         folder, started = self.folder / stage / name, time.monotonic()
+        self.check_folder()
         self._set_results_aside()
         fresh = folder.with_name(f".{name}{PARTIAL}{os.getpid()}")
-        remove(fresh)  # of an engine that failed before this one
+        remove(fresh)
         fresh.mkdir(parents=True)
-        fresh = fresh.resolve()
-        result = make(fresh)
-        stored = {
-            "key": key.whole,
-            "parts": key.parts,
-            "engine": result["engine"],
-            "output": relative(result["output"], fresh),
-            "warnings": result["warnings"],
-            "metrics": result["metrics"],
-            "seconds": round(time.monotonic() - started, 3),
-        }
-        write_json(fresh / RESULT, stored)
-        notes += self._keep_edits(folder, stage, name)
-        remove(folder)
-        os.replace(fresh, folder)
+        try:
+            fresh = fresh.resolve()
+            result = make(fresh)
+            stored = {
+                "key": key.whole,
+                "parts": key.parts,
+                "engine": result["engine"],
+                "output": relative(result["output"], fresh),
+                "warnings": result["warnings"],
+                "metrics": result["metrics"],
+                "seconds": round(time.monotonic() - started, 3),
+            }
+            write_json(fresh / RESULT, stored)
+            if read_result(fresh) is None:
+                raise StorygenError(
+                    "internal_error", f"{stage} {name}: {stored['engine']} gave a result of wrong shape."
+                )
+            self.check_folder()
+            notes += self._keep_edits(folder, stage, name)
+            remove(folder)
+            os.replace(fresh, folder)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                remove(fresh)  # a full disk needs its room
+                if not self.holds_folder:  # and a removed one is not to come back
+                    fresh.parent.rmdir()
+                    self.folder.rmdir()
+            raise
         return stored
 
     def _source_elsewhere(self, stage: str, name: str, key: Key) -> Path | None:
@@ -492,17 +556,36 @@ class Run:
                 remove(self.folder / name)
 
     def _keep_edits(self, folder: Path, stage: str, name: str) -> list[dict[str, str]]:
-        """What somebody changed by hand in an item that is made anew is kept beside it."""
+        """What somebody changed by hand in an item that is made anew is kept beside it.
+
+        Where ``result.json`` is damaged nobody can tell what was changed: all is kept.
+        """
         stored, notes = read_result(folder), []
-        if stored is None:
-            return []
-        theirs = artifacts(stored["output"]) if stored.get("edited") else changed(stored, folder, self.hashes)
-        for path in (folder / artifact["path"] for artifact in theirs):
-            if not path.is_file():
-                continue
-            kept = self.folder / "edited" / stage / name / path.name
+        if stored is not None:
+            theirs = artifacts(stored["output"]) if stored.get("edited") else changed(stored, folder, self.hashes)
+            paths, why = [folder / artifact["path"] for artifact in theirs], "was changed by hand"
+        else:
+            paths = [path for path in folder.iterdir() if path.name != RESULT] if (folder / RESULT).exists() else []
+            why = f"may have been changed by hand, which its damaged {RESULT} does not tell"
+        for path in filter(os.path.lexists, paths):
+            kept = _free(self.folder / "edited" / stage / name / path.name)
             kept.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, kept)
-            message = f"{path.name} was changed by hand; it was made anew, and your version is {kept}."
+            message = f"{path.name} {why}; it was made anew, and your version is {kept}."
             notes.append(self.warn(stage, name, "edit_kept", message))
         return notes
+
+
+def _free(path: Path) -> Path:
+    """The path, or where something lies there, the next that is free: ``shot-001_001-2.png``."""
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([path], numbered) if not os.path.lexists(each))
+
+
+def _appending(path: Path) -> TextIO:
+    """A file of lines opened to go on; a last line that a full disk or a dead machine has cut off is taken away."""
+    with contextlib.suppress(FileNotFoundError):
+        text = path.read_bytes()
+        if (whole := text.rfind(b"\n") + 1) < len(text):
+            os.truncate(path, whole)
+    return open(path, "a", encoding="utf-8")

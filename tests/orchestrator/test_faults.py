@@ -1,0 +1,690 @@
+"""A machine that fails a run: full disks, damaged files, lying workers, closed terminals. Nothing is lost by it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+from support import PATIENCE_S, ROOT, SMALL, STORY, accepted, family_tree, still_alive, storygen
+
+from orchestrator import worker
+from orchestrator.errors import StorygenError
+from orchestrator.pool import Pool
+from orchestrator.progress import NoReport
+from orchestrator.run import Run
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals, descriptors, links")
+KIB = 1024
+
+
+def run(story: Path, folder: Path, *more: str, **how: Any) -> subprocess.CompletedProcess[str]:
+    """A run in its own process; ``how`` is subprocess's."""
+    command = [sys.executable, "-m", "orchestrator", "run", str(story), "--out", str(folder), *SMALL, *more]
+    how = {"cwd": ROOT, "timeout": PATIENCE_S, "capture_output": True, **how}
+    return subprocess.run(command, text=True, encoding="utf-8", check=False, **how)
+
+
+def failed(done: subprocess.CompletedProcess[str], code: int, *said: str) -> None:
+    """It ended with this exit code, named what happened and what to do, and showed no insides."""
+    assert done.returncode == code, done.stderr
+    for words in said:
+        assert words in done.stderr, done.stderr
+    assert "\n  " in done.stderr[done.stderr.index("error: ") :], "no hint"
+    assert "Traceback" not in done.stderr
+
+
+def completes(story: Path, folder: Path, made: Path) -> str:
+    """The same command again makes the same film, to the bit, and leaves nothing unfinished; returns what it said."""
+    done = run(story, folder)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "final.mp4").read_bytes() == (made / "final.mp4").read_bytes()
+    assert json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["state"] == "done"
+    assert not (folder / "previous.mp4").exists()
+    assert not list(folder.rglob("*.partial.*"))
+    return done.stderr
+
+
+def whole_items(folder: Path) -> dict[str, str]:
+    """``stage/item`` -> its result.json, of every item whose files are what it says."""
+    found = {}
+    for path in folder.glob("*/*/result.json"):
+        text = path.read_text(encoding="utf-8")
+        for artifact in files_in(json.loads(text)["output"]):
+            assert hashlib.sha256((path.parent / artifact["path"]).read_bytes()).hexdigest() == artifact["sha256"]
+        found[path.parent.relative_to(folder).as_posix()] = text
+    return found
+
+
+def files_in(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict) and "sha256" in value:
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from files_in(item)
+
+
+def drop(folder: Path, *items: str) -> None:
+    for item in items:
+        shutil.rmtree(folder / item)
+
+
+# The disk
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 16 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)]
+    if sys.platform != "linux" or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a small disk is not permitted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def fill(disk: Path, room: int) -> None:
+    """Leave so many KiB free."""
+    facts = os.statvfs(disk)
+    with open(disk / "ballast", "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, facts.f_bavail * facts.f_frsize - room * KIB)
+
+
+@pytest.mark.parametrize(
+    ("missing", "room", "said"),
+    [
+        ("voice", 1000, "voice "),
+        ("keyframes", 150, "keyframes shot-00"),
+        ("video", 300, "video shot-00"),
+        ("post", 200, "post film"),
+    ],
+)
+def test_a_disk_that_fills_up(missing: str, room: int, said: str, small_disk: Path, made: Path, story: Path) -> None:
+    folder = Path(shutil.copytree(made, small_disk / "run"))
+    drop(folder, missing)
+    before = whole_items(folder)
+    fill(small_disk, room)
+    done = run(story, folder)
+    failed(done, 73, said, str(folder), "Make room", "same command then continues")
+    assert before.items() <= whole_items(folder).items()
+    assert (folder / "previous.mp4").read_bytes() == (made / "final.mp4").read_bytes()
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert (manifest["state"], manifest["error"]["code"]) == ("failed", "output_failed")
+    (small_disk / "ballast").unlink()
+    completes(story, folder, made)
+
+
+def test_a_disk_without_room_for_our_own_files(small_disk: Path, made: Path, story: Path) -> None:
+    """run.json, events.ndjson, result.json, manifest.json and report.html: each meets the last free page once."""
+    folder = Path(shutil.copytree(made, small_disk / "run"))
+    ends = []
+    for room in (0, 4, 8, 16, 64):
+        drop(folder, "collect/source")
+        fill(small_disk, room)
+        done = run(story, folder)
+        if done.returncode:
+            failed(done, 73, "No space left on device", str(folder), "Make room")
+        ends.append(done.returncode)
+        whole_items(folder)
+        json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        (small_disk / "ballast").unlink()
+        completes(story, folder, made)
+    assert (ends[0], ends[-1]) == (73, 0)
+
+
+@posix
+def test_a_quota_on_the_size_of_files(run_folder: Path, made: Path, story: Path) -> None:
+    import resource
+
+    def quota(size: int) -> Callable[[], None]:
+        return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    drop(run_folder, "keyframes")
+    before = whole_items(run_folder)
+    done = run(story, run_folder, preexec_fn=quota(100_000))
+    assert done.returncode in {70, 73}, done.stderr
+    assert "keyframes shot-00" in done.stderr
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert whole_items(run_folder) == before
+    failed(run(story, run_folder, preexec_fn=quota(1000)), 73, "File too large", "events.ndjson", "Make room")
+    completes(story, run_folder, made)
+
+
+# The folder
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("a file", "File exists"),
+        ("a file/run", "Not a directory"),
+        ("n" * 300, "File name too long"),
+        ("loop/run", "loop"),
+    ],
+)
+@posix
+def test_a_place_where_no_folder_can_be(place: str, said: str, story: Path, tmp_path: Path) -> None:
+    (tmp_path / "a file").write_text("mine")
+    (tmp_path / "loop").symlink_to("loop")
+    failed(run(story, tmp_path / place), 73, said, "Choose another --out")
+    assert (tmp_path / "a file").read_text() == "mine"
+
+
+def test_a_folder_that_may_only_be_read(run_folder: Path, story: Path) -> None:
+    remount = ["mount", "-o", "remount,bind,ro", str(run_folder)]
+    bind = ["mount", "--bind", str(run_folder), str(run_folder)]
+    if sys.platform != "linux" or subprocess.run(bind, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting is not permitted here")
+    try:
+        subprocess.run(remount, check=True)
+        failed(run(story, run_folder), 73, f"Cannot write to {run_folder}: Read-only file system.", "another --out")
+        looked = storygen("status", run_folder)
+    finally:
+        subprocess.run(["umount", str(run_folder)], check=True)
+    assert (looked.returncode, "to be made" in looked.stdout) == (0, False), looked.stderr
+
+
+def test_a_folder_without_permission(story: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o555)
+    root = hasattr(os, "geteuid") and os.geteuid() == 0  # whom permissions do not stop
+    if os.name != "posix" or (
+        root and subprocess.run(["chattr", "+i", str(folder)], capture_output=True, check=False).returncode != 0
+    ):
+        pytest.skip("a folder cannot be closed here")
+    try:
+        failed(run(story, folder), 73, f"Cannot write to {folder}: ", "not permitted" if root else "denied")
+    finally:
+        if root:
+            subprocess.run(["chattr", "-i", str(folder)], check=True)
+
+
+def test_a_dry_run_takes_an_empty_folder_and_no_file(story: Path, tmp_path: Path) -> None:
+    done = run(story, tmp_path, "--dry-run")
+    assert (done.returncode, list(tmp_path.iterdir())) == (0, []), done.stderr
+    (tmp_path / "file").write_text("mine")
+    failed(run(story, tmp_path / "file", "--dry-run"), 73, "is not a run's folder")
+    failed(run(story, tmp_path, "--dry-run"), 73, "is not a run's folder")
+
+
+@posix
+def test_a_folder_removed_under_the_run(run_folder: Path, made: Path, story: Path) -> None:
+    drop(run_folder, "keyframes", "video")
+    with Running(story, run_folder) as running:
+        running.until("keyframes", "accepted")
+        everyone = family_tree(running.process.pid)
+        while run_folder.exists():  # the run goes on writing
+            shutil.rmtree(run_folder, ignore_errors=True)
+        _, said = running.process.communicate(timeout=PATIENCE_S)
+    assert running.process.returncode == 73, said
+    assert f"{run_folder} was removed" in said
+    assert "Traceback" not in said
+    assert still_alive(everyone) == []
+    assert not run_folder.exists()
+    completes(story, run_folder, made)
+
+
+# Damaged files
+
+
+def flip(path: Path) -> None:
+    """Other bits in the middle, the size the same."""
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 16] = bytes(byte ^ 0x5A for byte in content[middle : middle + 16])
+    path.write_bytes(content)
+
+
+def as_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "notes.txt").write_text("mine")
+
+
+def as_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def as_link_to(target: Path) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        path.unlink()
+        path.symlink_to(target)
+
+    return spoil
+
+
+@posix
+def test_files_that_do_not_read_are_made_again_and_what_lay_there_is_kept(
+    run_folder: Path, made: Path, story: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    damage: dict[str, Callable[[Path], object]] = {
+        "keyframes/shot-001/shot-001_001.png": flip,
+        "keyframes/shot-002/shot-002_001.png": lambda path: path.write_text("A text."),
+        "keyframes/shot-003/shot-003_001.png": as_folder,
+        "video/shot-001/shot-001_001.mp4": lambda path: shutil.copy(run_folder / "thumbnail.jpg", path),
+        "video/shot-002/shot-002_001.mp4": lambda path: path.write_bytes(b""),
+        "video/shot-003/shot-003_001.mp4": as_link_to(secret),
+        "voice/line-002/line-002_001.wav": as_pipe,
+        "voice/narration/narration_001.wav": lambda path: path.write_bytes(path.read_bytes()[:10_000]),
+        "subtitles/captions/captions_003.ass": lambda path: path.write_bytes(b"\xff\xfe\x00 no text"),
+        "scenes/shots/shots.json": flip,
+        "post/film/film_001.mp4": flip,
+    }
+    for name, spoil in damage.items():
+        spoil(run_folder / name)
+    said = completes(story, run_folder, made)
+    for name in damage:
+        assert not (run_folder / name).is_symlink()
+        assert (run_folder / name).read_bytes() == (made / name).read_bytes(), name
+        assert os.path.lexists(run_folder / "edited" / name), name
+        assert f"{Path(name).parts[0]} {Path(name).parts[1]}: warning" in said, name
+    assert (run_folder / "edited/keyframes/shot-003/shot-003_001.png/notes.txt").read_text() == "mine"
+    assert secret.read_text() == "secret"
+    whole_items(run_folder)
+
+
+@posix
+def test_damage_that_still_reads_is_never_silent(run_folder: Path, story: Path) -> None:
+    flip(run_folder / "post/thumbnail/thumbnail_001.jpg")
+    done = run(story, run_folder)
+    assert done.returncode == 0, done.stderr
+    assert "thumbnail_001.jpg was changed by hand and is used as it is; --force post/thumbnail" in done.stderr
+
+
+@posix
+def test_an_artifact_moved_away_behind_a_link_is_used_and_the_film_does_not_hang_on_it(
+    run_folder: Path, made: Path, story: Path, tmp_path: Path
+) -> None:
+    film = run_folder / "post/film/film_001.mp4"
+    film.symlink_to(shutil.move(film, tmp_path / "film.mp4"))
+    (run_folder / "final.mp4").unlink()
+    completes(story, run_folder, made)
+    assert accepted(run_folder) == []
+    assert not (run_folder / "final.mp4").is_symlink()
+
+
+@posix
+def test_a_result_that_is_damaged_or_leads_out_of_its_folder_is_not_followed(
+    run_folder: Path, made: Path, story: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside.png"
+    outside.write_bytes(b"precious")
+    digest = hashlib.sha256(b"precious").hexdigest()
+
+    def changed(item: str, change: Callable[[dict[str, Any]], object]) -> str:
+        result: dict[str, Any] = json.loads((run_folder / item / "result.json").read_text(encoding="utf-8"))
+        change(result)
+        return json.dumps(result)
+
+    def picture(**facts: Any) -> Callable[[dict[str, Any]], object]:
+        return lambda result: result["output"]["images"][0].update(facts)
+
+    mine = run_folder / "keyframes/shot-003/shot-003_001.png"
+    shutil.copy(run_folder / "keyframes/shot-002/shot-002_001.png", mine)  # an edit that only result.json told of
+    results = {
+        "voice/line-001": "",
+        "voice/line-002": "[" * 100_000,
+        "voice/line-003": '{"v": 2, "result": {}}',
+        "voice/line-004": changed("voice/line-004", lambda result: result.pop("engine")),
+        "voice/joined": changed("voice/joined", lambda result: result["output"].pop("offsets_s")),
+        "voice/narration": changed("voice/narration", lambda result: result.update(seconds="long")),
+        "subtitles/captions": changed("subtitles/captions", lambda result: result.update(warnings=[7])),
+        "scenes/shots": changed("scenes/shots", lambda result: result.update(output="shots")),
+        "keyframes/shot-001": changed("keyframes/shot-001", picture(path="../../../outside.png")),
+        "keyframes/shot-002": changed("keyframes/shot-002", picture(path=str(outside), sha256=digest, bytes=8)),
+        "keyframes/shot-003": "\x00\xff",
+        "video/shot-001": changed("video/shot-001", lambda result: result["output"].update(video=[])),
+        "post/thumbnail": "null",
+    }
+    for item, text in results.items():
+        (run_folder / item / "result.json").write_text(text, encoding="utf-8")
+    looked = run(story, run_folder, "--dry-run")
+    assert looked.returncode == 0, looked.stderr
+    said = completes(story, run_folder, made)
+    assert results.keys() <= whole_items(run_folder).keys()
+    assert {f"{stage}/{item}" for stage, item in accepted(run_folder)} == set(results) - {"scenes/shots"}
+    assert outside.read_bytes() == b"precious"
+    kept = run_folder / "edited/keyframes/shot-003/shot-003_001.png"
+    assert kept.read_bytes() == (made / "keyframes/shot-002/shot-002_001.png").read_bytes()
+    assert f"your version is {kept}" in said
+
+
+def test_a_second_edit_does_not_replace_the_first_that_was_kept(run_folder: Path, made: Path, story: Path) -> None:
+    picture = run_folder / "keyframes/shot-001/shot-001_001.png"
+    kept = run_folder / "edited/keyframes/shot-001"
+    kept.mkdir(parents=True)
+    (kept / picture.name).write_text("first")
+    picture.write_text("second")
+    completes(story, run_folder, made)
+    assert {path.name: path.read_text() for path in kept.iterdir()} == {
+        "shot-001_001.png": "first",
+        "shot-001_001-2.png": "second",
+    }
+
+
+def test_a_folder_from_another_machine_whose_clock_is_ahead(made: Path, story: Path, tmp_path: Path) -> None:
+    """Copied, its lock and a half-written event left by a dead process, its run.json cut off."""
+    folder = Path(shutil.copytree(made, tmp_path / "another place"))
+    (folder / ".lock").write_text("4711")
+    (folder / "run.json").write_text('{"v": 1, "sto')
+    with open(folder / "events.ndjson", "a", encoding="utf-8") as events:
+        events.write('{"time": 17')
+    for path in folder.rglob("*"):
+        os.utime(path, (4e9, 4e9))
+    completes(story, folder, made)
+    assert accepted(folder) == []  # reads every event
+    assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["story"] == str(story)
+
+
+# Workers that lie, chatter or ask to wait
+
+ENGINE = '''"""For tests."""
+
+import os, sys
+from engines.{family}.{name} import Engine as Honest
+from runtime.errors import WorkerError
+
+
+class Engine(Honest):
+    options_schema = {{
+        "type": "object",
+        "properties": {{**Honest.options_schema["properties"], "do": {{"type": "string", "default": "", "description": "."}}}},
+        "additionalProperties": False,
+    }}
+
+    def run(self, op, input, context):
+        do = context.engine_options["do"]
+        if do == "wait":
+            raise WorkerError("rate_limited", "Too many requests.", retry_after_s=600)
+        if do == "chatter":
+            sys.stderr.write(("x" * 99 + "\\n") * 10_000)
+            for number in range(33_334):
+                context.delta("text", "so")
+        output = super().run(op, input, context)
+        file = output["images"][0] if "images" in output else {{}}
+        outside = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(file.get("path", "")))), "outside.png")
+        if do == "no images": output = {{}}
+        if do == "no hash": file.pop("sha256")
+        if do == "other hash": file["sha256"] = "0" * 64
+        if do == "other size": file["bytes"] += 1
+        if do == "no file": os.unlink(file["path"])
+        if do == "folder": os.unlink(file["path"]); os.mkdir(file["path"])
+        if do == "outside": os.rename(file["path"], outside); file["path"] = outside
+        if do == "upwards":
+            os.rename(file["path"], outside); file["path"] = os.path.join(file["path"], "../../../../outside.png")
+        if do == "link": os.rename(file["path"], outside); os.symlink(outside, file["path"])
+        if do == "text": file["width"] = "wide"
+        if do == "warnings": context.warnings.append(7)
+        return output
+'''  # noqa: E501 - each lie on its line
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the program, with an engine ``odd`` for pictures and one for voices."""
+    copy = tmp_path_factory.mktemp("checkout")
+    for part in ("workers", "schemas", "orchestrator"):
+        shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("*.md"))
+    for family, name in (("image_generation", "storyboard"), ("speech_synthesis", "espeak")):
+        engine = copy / "workers" / "engines" / family / "odd.py"
+        engine.write_text(ENGINE.format(family=family, name=name), encoding="utf-8")
+    return copy
+
+
+@pytest.fixture(scope="module")
+def odd_pool(checkout: Path) -> Iterator[Pool]:
+    """Warm workers that have the engine ``odd``."""
+    with pytest.MonkeyPatch.context() as patch, Pool() as pool:
+        patch.setattr(worker, "WORKERS", checkout / "workers")
+        yield pool
+
+
+@posix
+@pytest.mark.parametrize(
+    ("lie", "said"),
+    [
+        ("no images", "'images' is a required property"),
+        ("no hash", "'sha256' is a required property"),
+        ("other hash", f"not {'0' * 64}"),
+        ("other size", "bytes, not "),
+        ("no file", "there is no file "),
+        ("folder", "there is no file "),
+        ("outside", "lies outside of "),
+        ("upwards", "lies outside of "),
+        ("link", "lies outside of "),
+        ("text", "output/images/0/width: 'wide' is not of type 'integer'"),
+        ("warnings", "wrong shape"),
+    ],
+)
+def test_a_lie_is_not_stored(lie: str, said: str, odd_pool: Pool, tmp_path: Path) -> None:
+    settings = {"engine": "odd", "engine_options": {"do": lie}}
+    request = {"width": 64, "height": 64, "prompts": ["a hill"], "seed": 1}
+    with Run(tmp_path, odd_pool, NoReport(), ends_pool=False) as run:
+        with pytest.raises(StorygenError) as caught:
+            run.work("keyframes", "one", "image_generation", "generate", request, settings=settings)
+        assert caught.value.code == "internal_error"
+        assert said in caught.value.message
+        assert "keyframes one" in caught.value.message
+        assert list((tmp_path / "keyframes").iterdir()) == []
+        true = run.work("keyframes", "one", "image_generation", "generate", request, settings={"engine": "storyboard"})
+        assert true.output["images"][0]["width"] == 64
+
+
+def test_a_number_that_json_has_not_is_no_result() -> None:
+    with Pool() as pool:
+        engine = pool.engine("image_generation", "storyboard", "generate")
+    assert engine.violations({"images": [], "score": float("nan")}) == [
+        "output holds a number that JSON has not: NaN or Infinity"
+    ]
+
+
+def test_a_lying_engine_fails_the_run_and_the_next_of_its_stage_takes_over(
+    checkout: Path, run_folder: Path, made: Path, story: Path
+) -> None:
+    lying = ("--set", "keyframes.engine=odd", "--set", "keyframes.engine_options.do=other hash")
+    done = run(story, run_folder, *lying, cwd=checkout)
+    failed(done, 70, "keyframes shot-001: the engine odd gave a wrong result, which is not kept", "keyframes.engine=")
+    assert whole_items(run_folder) == whole_items(made)
+    done = run(story, run_folder, *lying, "--set", 'keyframes.fallback=["storyboard"]', cwd=checkout)
+    assert done.returncode == 0, done.stderr
+    assert "Made by storyboard, because odd failed: keyframes shot-001: the engine odd gave a wrong" in done.stderr
+    completes(story, run_folder, made)
+
+
+def test_a_chatty_engine_is_borne(checkout: Path, run_folder: Path, story: Path) -> None:
+    """A hundred thousand events, a megabyte of stderr for each picture."""
+    chatty = ("--set", "keyframes.engine=odd", "--set", "keyframes.engine_options.do=chatter", "--to", "keyframes")
+    done = run(story, run_folder, *chatty, cwd=checkout)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stderr) < 10_000
+    kept = (run_folder / "events.ndjson").read_text(encoding="utf-8").splitlines()
+    assert sum(json.loads(line)["type"] == "delta" for line in kept) == 100_002
+
+
+@posix
+@pytest.mark.parametrize("stage", ["voice", "keyframes"])
+def test_a_long_wait_for_a_provider_ends_at_once(
+    stage: str, checkout: Path, run_folder: Path, made: Path, story: Path
+) -> None:
+    waiting = ("--set", f"{stage}.engine=odd", "--set", f"{stage}.engine_options.do=wait")
+    with Running(story, run_folder, *waiting, cwd=checkout) as running:
+        assert running.until(stage, "retry")["wait_s"] == 600
+        everyone = family_tree(running.process.pid)
+        begun = time.monotonic()
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(PATIENCE_S) == 130
+    assert time.monotonic() - begun < 10
+    assert still_alive(everyone) == []
+    begun = time.monotonic()
+    failed_at_once = run(story, run_folder, *waiting, "--timeout", "300", cwd=checkout)  # it would wait for longer
+    assert failed_at_once.returncode == 75, failed_at_once.stderr
+    assert "Too many requests" in failed_at_once.stderr
+    assert time.monotonic() - begun < 30
+    completes(story, run_folder, made)
+    assert accepted(run_folder) == []
+
+
+# Two runs, signals, closed pipes and terminals
+
+
+class Running:
+    """A run in its own process, followed by its events."""
+
+    def __init__(self, story: Path, folder: Path, *more: str, cwd: Path = ROOT) -> None:
+        command = [sys.executable, "-m", "orchestrator", "run", str(story), "--out", str(folder), "--json", *SMALL]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen([*command, *more], stdout=pipe, stderr=pipe, text=True, cwd=cwd)
+
+    def until(self, stage: str, kind: str) -> dict[str, Any]:
+        """The first event of this kind in this stage."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            event: dict[str, Any] = json.loads(line)
+            if (event.get("stage"), event["type"]) == (stage, kind):
+                return event
+        raise AssertionError(f"no {kind} in {stage}: {self.process.stderr.read() if self.process.stderr else ''}")
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def test_a_run_at_work_is_left_alone_and_needs_its_story_no_more(run_folder: Path, made: Path, tmp_path: Path) -> None:
+    story = tmp_path / "story.md"
+    story.write_text(STORY, encoding="utf-8")
+    drop(run_folder, "keyframes", "video")
+    with Running(story, run_folder) as running:
+        running.until("keyframes", "accepted")
+        failed(run(story, run_folder), 73, f"Another run is working in {run_folder}.", "Wait for it")
+        failed(storygen("status", run_folder), 73, "right now", "Ask again")
+        story.write_text("Another story.", encoding="utf-8")
+        story.unlink()
+        _, said = running.process.communicate(timeout=PATIENCE_S)
+    assert running.process.returncode == 0, said
+    failed(storygen("status", run_folder), 66, f"There is no story file {story}", "Give the path")
+    story.write_text(STORY, encoding="utf-8")
+    completes(story, run_folder, made)
+    assert accepted(run_folder) == []
+
+
+@posix
+@pytest.mark.parametrize(
+    ("number", "stage"), [(signal.SIGINT, "voice"), (signal.SIGTERM, "video"), (signal.SIGHUP, "video")]
+)
+def test_a_signal_ends_a_run_with_several_jobs_under_way(
+    number: signal.Signals, stage: str, run_folder: Path, made: Path, story: Path
+) -> None:
+    drop(run_folder, *(["voice"] if stage == "voice" else ["keyframes", "video"]))
+    with Running(story, run_folder) as running:
+        running.until(stage, "accepted")
+        everyone = family_tree(running.process.pid)
+        before = whole_items(run_folder)
+        running.process.send_signal(number)
+        assert running.process.wait(PATIENCE_S) == 130
+        said = running.process.stderr.read() if running.process.stderr else ""
+    assert said.lstrip() == "Stopped.\n  Finished work is kept: the same command continues.\n"
+    assert everyone
+    assert still_alive(everyone) == []
+    assert before.items() <= whole_items(run_folder).items()
+    assert json.loads((run_folder / "manifest.json").read_text(encoding="utf-8"))["state"] == "stopped"
+    completes(story, run_folder, made)
+
+
+def read_until(pipe: IO[str], words: str) -> None:
+    assert any(words in line for line in pipe), f"{words!r} never came"
+
+
+@posix
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_run_whose_words_nobody_reads_stops_in_order(stream: str, run_folder: Path, made: Path, story: Path) -> None:
+    """As with ``storygen run … --json | head``, and with ``… 2>&1 | head``."""
+    drop(run_folder, "keyframes", "video")
+    command = [sys.executable, "-m", "orchestrator", "run", str(story), "--out", str(run_folder), *SMALL]
+    command += ["--json"] if stream == "stdout" else []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        ours, other = (process.stdout, process.stderr) if stream == "stdout" else (process.stderr, process.stdout)
+        read_until(ours, "keyframes")
+        everyone = family_tree(process.pid)
+        ours.close()
+        assert process.wait(PATIENCE_S) == 130
+        said = other.read()
+    assert still_alive(everyone) == []
+    assert ("Nobody reads what the run says any more" in said) == (stream == "stdout")
+    assert "Traceback" not in said
+    if stream == "stdout":
+        completes(story, run_folder, made)
+
+
+@posix
+def test_a_closed_terminal_ends_the_run(run_folder: Path, made: Path, story: Path) -> None:
+    import fcntl
+    import termios
+
+    drop(run_folder, "keyframes", "video")
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "orchestrator", "run", str(story), "--out", str(run_folder), *SMALL]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, start_new_session=True,
+        env={**os.environ, "COLUMNS": "200", "TERM": "xterm"},
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - no thread is at work here
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        seen = b""
+        while b"video" not in seen:
+            seen += os.read(ours, 4096)
+        while not (everyone := family_tree(process.pid)):
+            os.read(ours, 4096)
+        os.close(ours)
+        assert process.wait(PATIENCE_S) != 0
+    assert still_alive(everyone) == []
+    assert json.loads((run_folder / "manifest.json").read_text(encoding="utf-8"))["state"] == "stopped"
+    completes(story, run_folder, made)
+
+
+@posix
+def test_a_closed_stdin_is_no_fault(run_folder: Path, story: Path) -> None:
+    drop(run_folder, "keyframes")
+    done = run(story, run_folder, preexec_fn=lambda: os.close(0), stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    assert [stage for stage, _ in accepted(run_folder)] == ["keyframes"] * 3
+
+
+# Odd names
+
+
+@posix
+def test_a_folder_of_a_very_odd_and_long_name(made: Path, story: Path, tmp_path: Path) -> None:
+    name = 'run #1 100% %d 🎬 it\'s "[x]", (y); a\\b:c\n$HOME & -vf ..'
+    name += "ž" * ((255 - len(name.encode())) // 2)
+    folder = Path(shutil.copytree(made, tmp_path / f"{name[:-2]}. "))
+    drop(folder, "subtitles", "video", "post")
+    completes(story, folder, made)
+
+
+@posix
+def test_a_story_named_like_a_flag_with_crlf_and_bom(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "-x.md").write_bytes(b"\xef\xbb\xbf" + STORY.replace("\n", "\r\n").encode())
+    taken = storygen("run", "-x.md", cwd=tmp_path)
+    assert (taken.returncode, "No such option" in taken.stderr) == (2, True), taken.stderr
+    done = storygen("run", *SMALL, "--to", "script", "--", "-x.md", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    script = Path("script", "script", "script.json")
+    assert (tmp_path / "runs" / "-x" / script).read_bytes() == (made / script).read_bytes()
