@@ -10,8 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from killing import THREE_SHOTS, contents, killed_again_and_again  # noqa: E402 - tests/ is found only now
-from support import SMALL  # noqa: E402
+from killing import contents, killed_again_and_again  # noqa: E402 - tests/ is found only now
+from support import SMALL, STORY  # noqa: E402
 
 RUNS, KILLS_EACH = 20, 5
 
@@ -20,7 +20,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         story = folder / "lamps.md"
-        story.write_text(THREE_SHOTS, encoding="utf-8")
+        story.write_text(STORY, encoding="utf-8")
         first = ["run", str(story), "--out", str(folder / "undisturbed"), "--json", *SMALL]
         done = subprocess.run([sys.executable, "-m", "orchestrator", *first], cwd=ROOT, check=True, capture_output=True)
         lines = done.stdout.splitlines()

@@ -138,7 +138,10 @@ def run(
     try:
         manifest = make_film(story, chosen, folder, report, order)
     except StorygenError as error:
-        if kept := len(list(folder.glob("*/*/result.json"))):
+        kept = 0
+        with contextlib.suppress(OSError):
+            kept = len(list(folder.glob("*/*/result.json")))
+        if kept:
             continues = f"{kept} finished items are kept in {folder}: the same command continues."
             error.hint = f"{error.hint} {continues}" if error.hint else continues
         raise
@@ -199,15 +202,18 @@ def batch(
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def status(folder: Path, as_json: bool) -> None:
     """Say what of the run in FOLDER is done, what would be made again and why, and what is missing."""
+    from orchestrator import profile as profiles
     from orchestrator.pipeline import Order
     from orchestrator.run import MARK
 
     try:
         mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
-        story, chosen = Path(mark["story"]), mark["profile"]
-    except (OSError, ValueError, KeyError, TypeError):
+        story, chosen = Path(mark["story"]), profiles.complete(mark["profile"])
+    except (OSError, ValueError, KeyError, TypeError, StorygenError):
         raise StorygenError(
-            "input_not_found", f"{folder} is no run's folder.", "Give the folder of a run, such as runs/crow."
+            "input_not_found",
+            f"{folder} is no run's folder, or its {MARK} is damaged.",
+            "Give the folder of a run, such as runs/crow; running its story again mends the file.",
         ) from None
     _show_plan(story, chosen, folder, Order(), as_json=as_json)
 

@@ -37,6 +37,11 @@ def load(name: str, settings: Iterable[str] = ()) -> dict[str, Any]:
     profile = _read(name)
     for setting in settings:
         _set(profile, setting)
+    return complete(profile)
+
+
+def complete(profile: Any) -> dict[str, Any]:
+    """A profile with its defaults. Raises StorygenError ``invalid_request`` for one that breaks the schema."""
     schema = json.loads((SCHEMAS / "profile.schema.json").read_text(encoding="utf-8"))
     hint = "Correct the profile or the --set; orchestrator/profiles/draft.toml is one to look at."
     return checked(profile, schema, "the profile", hint, "stage")

@@ -20,27 +20,39 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl+C, SIGTERM or a closed terminal: ends a run in order."""
 
 
-def main() -> NoReturn:
-    """Run the command line; every end is an exit code of the error table."""
+class _Stop:
+    """What SIGINT, SIGTERM and a closed terminal do: the first time end in order, the second time at once."""
 
-    stopping = False
+    def __init__(self) -> None:
+        self.asked = False
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # nohup's wish
+                signal.signal(number, self)
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal stopping
-        if stopping:  # asked twice: at once, without order
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
             from orchestrator.worker import kill_all
 
             kill_all()
             os._exit(error_table()["cancelled"]["exit"])
-        stopping = True
+        self.asked = True
         raise Interrupted
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # nohup's wish
-            signal.signal(number, interrupt)
+
+def _open_streams() -> None:
+    """Text as UTF-8; a stream that who started us closed swallows what it is given."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for as long as we live
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def main() -> NoReturn:
+    """Run the command line; every end is an exit code of the error table."""
+    _open_streams()
+    stop = _Stop()
     try:
         code = cli.main(standalone_mode=False, prog_name="storygen")  # what a command's Exit says, else None
     except click.ClickException as error:
@@ -50,6 +62,8 @@ def main() -> NoReturn:
         kept = "Finished work is kept: the same command continues." if sys.argv[1:2] == ["run"] else None
         _end(StorygenError("cancelled", "Stopped.", kept))
     except Exception as error:  # noqa: BLE001 - whatever it is, it ends by the table
+        if stop.asked:  # such as a closed terminal, which cannot be told either
+            _end(StorygenError("cancelled", "Stopped."))
         if os.environ.get("STORYGEN_DEBUG") == "1":
             traceback.print_exc()
         _end(as_ours(error))

@@ -17,14 +17,6 @@ from typing import Any
 import av
 from support import ROOT, SMALL, family_tree, still_alive
 
-THREE_SHOTS = """title: Two Lamps
-language: en
-
-An old man lit a lamp beside the sea. The wind put it out, and the night came back at once.
-
-He lit it again. Far away, on the black water, a second lamp answered.
-"""
-
 
 @dataclass
 class Outcome:

@@ -25,6 +25,8 @@ language: en
 An old man lit a lamp beside the sea. The wind put it out, and the night came back at once.
 
 He lit it again. Far away, on the black water, a second lamp answered.
+
+In the morning both lamps were cold, and the sea lay still.
 """
 PATIENCE_S = 60
 """Longest wait for something that takes a second; only a failing test ever waits so long."""

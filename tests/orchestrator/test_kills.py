@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from killing import THREE_SHOTS, contents, killed_again_and_again
-from support import SMALL, storygen
+from killing import contents, killed_again_and_again
+from support import SMALL, STORY, storygen
 
 SEEDS, KILLS_EACH = range(4), 5
 
@@ -18,7 +18,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, in
     """The story, the contents of its film and how many lines a whole run says."""
     folder = tmp_path_factory.mktemp("undisturbed")
     story = folder / "lamps.md"
-    story.write_text(THREE_SHOTS, encoding="utf-8")
+    story.write_text(STORY, encoding="utf-8")
     done = storygen("run", story, "--out", folder / "run", *SMALL, "--json")
     assert done.returncode == 0, done.stderr
     return story, contents(folder / "run" / "final.mp4"), len(done.stdout.splitlines())

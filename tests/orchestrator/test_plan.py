@@ -27,7 +27,7 @@ def changed(story: Path, tmp_path: Path) -> Path:
 def test_a_dry_run_of_nothing_makes_nothing_and_names_what_it_can_know(story: Path, tmp_path: Path) -> None:
     states = plan(tmp_path / "new", story)
     assert not (tmp_path / "new").exists()
-    assert [states[f"voice/line-00{number}"] for number in (1, 2, 3, 4)] == ["missing"] * 4
+    assert [states[f"voice/line-00{number}"] for number in (1, 2, 3, 4, 5)] == ["missing"] * 5
     assert states["keyframes/"] == "unknown"
 
 

@@ -198,7 +198,8 @@ def test_describe_names_every_operation_and_engine_that_is_there() -> None:
             path.name.removesuffix(".schema.json") for path in (SCHEMAS / script.stem).glob("*.schema.json")
         }
         assert set(said["engines"]) == {path.stem for path in (WORKERS / "engines" / script.stem).glob("[a-z]*.py")}
-        assert all(engine["usable"] for engine in said["engines"].values()), said["engines"]
+        unusable = {name: engine["why_not"] for name, engine in said["engines"].items() if not engine["usable"]}
+        assert unusable in ({}, {"system": "it needs macOS or Windows"})
 
 
 class Serving:
@@ -572,6 +573,7 @@ def test_a_broken_engine_file_hurts_nobody(tmp_path: Path) -> None:
     script = str(copy / "workers" / "speech_synthesis.py")
     said = json.loads(subprocess.run([sys.executable, script, "--describe"], capture_output=True, check=True).stdout)
     states = {name: facts["usable"] for name, facts in said["engines"].items()}
+    del states["system"]  # which only some machines have
     assert states == {"broken": False, "espeak": True, "half": False, "torn": False}
     assert "lacks version" in said["engines"]["half"]["why_not"]
     body = b'{"v":1,"op":"list_voices","input":{}}'

@@ -85,7 +85,7 @@ FOREIGN = {
     "socket.gaierror": ("network", "Check the connection; the request can be tried again."),
 }
 """Exceptions of libraries, by name, so that none of them is imported; the nearest class in the family tree counts."""
-FULL = {errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)}
+FULL = {errno.ENOSPC, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 FORBIDDEN = {errno.EACCES, errno.EPERM}
 
 

@@ -17,7 +17,7 @@ from runtime import registry, validation
 from runtime.context import Context
 from runtime.errors import Cancelled, classify
 from runtime.request import Family, Request, prepare
-from runtime.streams import without_secrets
+from runtime.streams import encoded, without_secrets
 
 if TYPE_CHECKING:
     from runtime.engine import Engine
@@ -85,12 +85,12 @@ class Session:
                 deadline=self.deadline,
                 emit=event,
             )
-            result = self._result(request, context)
+            line = encoded(self._result(request, context))  # what JSON has not, such as NaN, is an error of the request
         except BaseException as error:  # noqa: BLE001 - whatever it is, the host gets exactly one line for it
             self._end(free)
             return self.fail(error, identity)
         self._end(free)
-        self.wire.send(result)
+        self.wire.line(line)
         return 0
 
     def _begin(self, identity: str, options: Mapping[str, Any]) -> None:

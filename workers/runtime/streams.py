@@ -33,9 +33,11 @@ class Wire:
 
     def send(self, message: dict[str, Any]) -> None:
         """Write one line. A host that no longer reads is not an error: the work ends by its closed stdin."""
-        self._write(
-            json.dumps(message, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
-        )
+        self._write(encoded(message))
+
+    def line(self, line: bytes) -> None:
+        """Write one line that was ``encoded`` before."""
+        self._write(line)
 
     def text(self, text: str) -> None:
         """Write text for a person, such as ``--help``, instead of any message."""
@@ -49,6 +51,11 @@ class Wire:
             except (BrokenPipeError, OSError):
                 pass
             self.last_write = time.monotonic()
+
+
+def encoded(message: dict[str, Any]) -> bytes:
+    """A message as a line of the wire. Raises ValueError for a number that JSON has not."""
+    return json.dumps(message, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def claim() -> tuple[BinaryIO, Wire]:
