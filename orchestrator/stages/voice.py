@@ -86,7 +86,8 @@ def make(making: Making) -> None:
     }
     timed = run.rule("voice", "words", VERSION, inputs, lambda: {"words": on_film(**inputs)})
     making.words = timed.document()["words"]
-    if any(item.output["words"] is None for item in spoken):
+    listens = making.settings("recognition")["engine"] != "none"  # then it is a recogniser that says when they sound
+    if not listens and any(item.output["words"] is None for item in spoken):
         message = f"The engine {spoken[0].engine} does not say when its words sound; the captions' times are estimated."
         timed.warnings.append({"code": ESTIMATED, "message": message})
 

@@ -1,0 +1,249 @@
+"""Finding and opening a Whisper model with CTranslate2. Imports faster-whisper: itself imported only to load."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import faster_whisper
+from faster_whisper.utils import _MODELS as ALIASES
+from faster_whisper.vad import get_vad_model
+
+from runtime.context import Context
+from runtime.errors import WorkerError
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+FASTEST = {"cuda": ("float16", "int8", "float32"), "cpu": ("int8", "float32")}
+"""``auto``: the first of these that the device has."""
+NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")
+WAIT_S = 0.2
+TAGS = {"nb": "no", "cmn": "zh", "fil": "tl", "iw": "he", "in": "id", "jv": "jw"}
+"""BCP 47 to Whisper's own names of languages, where they differ."""
+
+
+class Whisper(faster_whisper.WhisperModel):
+    """A model that asks ``on_window`` before each window of 30 seconds: it may raise."""
+
+    on_window: Callable[[], None]
+
+    def encode(self, features: Any) -> Any:
+        """As in the library."""
+        self.on_window()
+        return super().encode(features)
+
+
+def open_model(model: Mapping[str, Any], options: Mapping[str, Any], compute_type: str, context: Context) -> Whisper:
+    """The model asked for. ``compute_type`` is one of CTranslate2's names or auto.
+
+    Raises WorkerError ``model_not_found``, ``device_unavailable``, ``unsupported_capability``, ``out_of_memory``.
+    """
+    device, index = _device(options["device"])
+    chosen = _compute_type(compute_type, model, device, index)
+    folder = _folder(model, options, context)
+    context.progress("load", 0, 1, "model")
+    # The model that finds voices takes a tenth of a second too: it is opened meanwhile, and kept by the library.
+    voices = threading.Thread(target=get_vad_model, daemon=True)
+    voices.start()
+    with library_errors(f"The model in {folder} cannot be loaded"):
+        whisper = Whisper(str(folder), device=device, device_index=index, compute_type=chosen)
+    voices.join()
+    whisper.on_window = context.check
+    context.progress("load", 1, 1, "model")
+    return whisper
+
+
+def facts(whisper: Whisper, model_id: str) -> dict[str, Any]:
+    """What the result says of the model."""
+    inner = whisper.model
+    device = inner.device if inner.device == "cpu" else f"{inner.device}:{inner.device_index[0]}"
+    whole, _, part = inner.compute_type.partition("_")
+    weights = {"dtype": part or ("float32" if whole.startswith("int") else whole)}
+    weights["quantization"] = whole if whole.startswith("int") else "none"
+    return {"id": model_id, "device": device, "compute_type": inner.compute_type, **weights}
+
+
+def language_code(whisper: Whisper, tag: str, model_id: str) -> str:
+    """Whisper's code of a BCP 47 tag. Raises WorkerError ``unsupported_capability`` for one the model does not know."""
+    primary = tag.split("-")[0].lower()
+    code, known = TAGS.get(primary, primary), languages(whisper)
+    if code in known:
+        return code
+    only = known == ["en"]
+    raise WorkerError(
+        "unsupported_capability",
+        f"The model {model_id} knows English only; language is {tag}."
+        if only
+        else f"The model {model_id} does not know the language {tag}.",
+        pointer="/input/language",
+        hint="Take a multilingual model, such as large-v3." if only else f"It knows {', '.join(sorted(known))}.",
+    )
+
+
+def languages(whisper: Whisper) -> list[str]:
+    """Codes of the languages the model has a token for; the library lists those of the largest."""
+    if not whisper.model.is_multilingual:
+        return ["en"]
+    known = whisper.hf_tokenizer.token_to_id
+    return [code for code in whisper.supported_languages if known(f"<|{code}|>") is not None]
+
+
+def tag_of(code: str) -> str:
+    """The BCP 47 tag of one of Whisper's codes."""
+    return {"jw": "jv"}.get(code, code)
+
+
+@contextlib.contextmanager
+def library_errors(doing: str | None = None) -> Iterator[None]:
+    """CTranslate2 says all it has to say in RuntimeErrors; with ``doing``, any of them is the model's fault."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        text = str(error)
+        if "out of memory" in text:
+            hint = "Take compute_type int8, a smaller model or batch_size 1, or options.device cpu."
+            raise WorkerError("out_of_memory", text, hint=hint) from error
+        if re.search(r"cuda|cublas|cudnn", text, re.IGNORECASE):
+            hint = "Install NVIDIA's driver and cuBLAS for CUDA 12 (pip install nvidia-cublas-cu12, its lib folder in "
+            hint += "LD_LIBRARY_PATH), or set options.device to cpu."
+            raise WorkerError("device_unavailable", text, hint=hint, pointer="/options/device") from error
+        if doing is None:
+            raise
+        hint = "Download it again, or convert it with ct2-transformers-converter."
+        raise WorkerError("model_not_found", f"{doing}: {text}", hint=hint, pointer="/model/id") from error
+
+
+# The device and its number formats
+
+
+def _device(wanted: str) -> tuple[str, int]:
+    """(cpu or cuda, index of the GPU)."""
+    count = ctranslate2.get_cuda_device_count()
+    if wanted == "auto":
+        return ("cuda" if count else "cpu"), 0
+    name, _, index = wanted.partition(":")
+    if name == "cpu" or (name == "cuda" and int(index or 0) < count):
+        return name, int(index or 0)
+    here = ", ".join(["cpu", *(f"cuda:{number}" for number in range(count))])
+    raise WorkerError("device_unavailable", f"options.device is {wanted}; here is {here}.", pointer="/options/device")
+
+
+def _compute_type(wanted: str, model: Mapping[str, Any], device: str, index: int) -> str:
+    """A compute type that the device has: as asked for by CTranslate2's name, or by dtype and quantization."""
+    here = ctranslate2.get_supported_compute_types(device, index)
+    dtype, quantization = model["dtype"], model["quantization"]
+    pointer = "/engine_options/compute_type"
+    if dtype or quantization:
+        if wanted != "auto":
+            raise WorkerError(
+                "invalid_request",
+                f"compute_type is {wanted}, and the model's dtype or quantization is given too.",
+                pointer=pointer,
+                hint="Give one of them.",
+            )
+        pointer = "/model/quantization" if quantization else "/model/dtype"
+        plain = quantization in {None, "none"}
+        wanted = dtype or "auto" if plain else f"{quantization}_{dtype}" if dtype else quantization
+        if wanted == "auto":  # not quantized
+            here = {name for name in here if "int" not in name}
+    if wanted == "auto":
+        return next(name for name in (*FASTEST[device], "float32") if name in here)
+    if wanted not in here:
+        raise WorkerError(
+            "unsupported_capability",
+            f"compute_type is {wanted}; {device} has {', '.join(sorted(here))} on this machine.",
+            pointer=pointer,
+            hint="auto takes the fastest.",
+        )
+    return wanted
+
+
+# The files
+
+
+def _folder(model: Mapping[str, Any], options: Mapping[str, Any], context: Context) -> Path:
+    """Where the model's files lie; downloaded if need be and allowed."""
+    wanted = model["id"]
+    if Path(wanted).is_dir():
+        return _complete(Path(wanted), wanted)
+    if wanted not in ALIASES and not HUB_ID.fullmatch(wanted):
+        raise WorkerError(
+            "model_not_found",
+            f"There is no folder {wanted}, and that is not a model's name.",
+            pointer="/model/id",
+            hint=f"Name a folder with a CTranslate2 model, a model of the Hugging Face hub, or {', '.join(ALIASES)}.",
+        )
+    cache = options["models_dir"] or os.environ.get("STORYGEN_MODELS_DIR")
+
+    def get(local: bool) -> Path:
+        where = {"cache_dir": cache, "revision": model["revision"]}
+        return Path(faster_whisper.download_model(wanted, local_files_only=local, **where))
+
+    with contextlib.suppress(FileNotFoundError):  # huggingface_hub's LocalEntryNotFoundError is one
+        found = get(True)
+        if not _missing(found):
+            return found
+    command = " ".join(
+        ["hf download", ALIASES.get(wanted, wanted)]
+        + ([f"--revision {model['revision']}"] if model["revision"] else [])
+        + ([f"--cache-dir {cache}"] if cache else [])
+    )
+    if options["offline"] or os.environ.get("HF_HUB_OFFLINE", "0").lower() in {"1", "true", "yes", "on"}:
+        raise _absent(wanted, "and the network is not to be asked (options.offline or HF_HUB_OFFLINE)", command)
+    try:
+        return _complete(_downloaded(lambda: get(False), context), wanted)
+    except FileNotFoundError as error:
+        raise _absent(wanted, "and the hub cannot be reached", command) from error
+
+
+def _absent(wanted: str, why: str, command: str) -> WorkerError:
+    return WorkerError(
+        "model_not_found",
+        f"The model {wanted} is neither a folder nor downloaded, {why}.",
+        pointer="/model/id",
+        hint=f"Get it with: {command}",
+    )
+
+
+def _downloaded(get: Callable[[], Path], context: Context) -> Path:
+    """Wait for the download, in a thread so that a cancelled request ends; begun files are gone on with next time."""
+    outcome: list[Path | BaseException] = []
+
+    def work() -> None:
+        try:
+            outcome.append(get())
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            outcome.append(error)
+
+    context.progress("download", 0, 1, "model")
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        context.check()
+        thread.join(WAIT_S)
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    context.progress("download", 1, 1, "model")
+    return outcome[0]
+
+
+def _missing(folder: Path) -> list[str]:
+    return [name for name in NEEDED_FILES if not (folder / name).is_file()]
+
+
+def _complete(folder: Path, wanted: str) -> Path:
+    """The folder, if it holds a CTranslate2 model: without tokenizer.json the library would go to the hub for one."""
+    if missing := _missing(folder):
+        raise WorkerError(
+            "model_not_found",
+            f"{wanted} lacks {', '.join(missing)}: it is no Whisper model of CTranslate2.",
+            pointer="/model/id",
+            hint="A model of transformers is converted by: ct2-transformers-converter --model FROM --output_dir TO "
+            "--copy_files tokenizer.json preprocessor_config.json",
+        )
+    return folder
