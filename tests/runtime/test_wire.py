@@ -523,10 +523,10 @@ def _group(pid: int) -> int | None:
 
 
 def test_a_forced_end_takes_its_ffmpeg_and_its_files_along(tmp_path: Path) -> None:
-    body = composing(tmp_path, id="long", options={"timeout_s": 2})
+    body = composing(tmp_path, id="long", options={"timeout_s": 5})
     with Serving("media_processing") as serving:
         serving.say(body)
-        serving.hear("progress")
+        assert serving.hear("progress", "error")["type"] == "progress"
         children = family_tree(serving.process.pid)
         for child in children:
             child.suspend()  # now nothing notices the deadline
