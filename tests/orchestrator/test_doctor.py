@@ -67,7 +67,7 @@ def test_a_machine_that_passes_these_tests_has_no_fault(findings: dict[str, Find
 
 
 def test_everything_is_looked_at(findings: dict[str, Finding]) -> None:
-    expected = {"Python", "FFmpeg", "speech", "memory", "disk", "processors", "key HF_TOKEN"}
+    expected = {"Python", "FFmpeg", "speech", "memory", "disk", "processors", "key HF_TOKEN", "key ANTHROPIC_API_KEY"}
     expected |= {f"worker {family}" for family in FAMILIES} | {f"engines {family}" for family in FAMILIES}
     expected |= {f"captions {script}" for script in doctor.SCRIPTS}
     assert set(findings) == expected

@@ -407,7 +407,8 @@ def test_a_worker_that_exits_without_a_word_leaves_no_line(tmp_path: Path) -> No
 
 def test_auto_never_takes_the_scripted_engine() -> None:
     done = worker("text_generation", {"v": 1, "op": "generate", "input": {"prompt": "x"}})
-    assert result_of(done)["error"]["code"] == "unsupported_capability"
+    # With a model library installed it is taken, and has no model; without, nobody can.
+    assert result_of(done)["error"]["code"] in {"unsupported_capability", "model_not_found", "auth_missing"}
 
 
 def test_what_an_engine_cannot_do_is_refused_before_it_is_loaded_and_others_are_named() -> None:

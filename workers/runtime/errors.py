@@ -79,6 +79,7 @@ FOREIGN = {
     "huggingface_hub.errors.LocalEntryNotFoundError": ("model_not_found", "Download the model first."),
     "huggingface_hub.errors.OfflineModeIsEnabled": ("model_not_found", "Download the model first, or go online."),
     "safetensors.SafetensorError": ("model_not_found", "A file of the model is damaged: download it again."),
+    "httpx2.TransportError": ("network", "Check the connection; the request can be tried again."),
     "httpx.TransportError": ("network", "Check the connection; the request can be tried again."),
     "requests.exceptions.ConnectionError": ("network", "Check the connection; the request can be tried again."),
     "builtins.ConnectionError": ("network", "Check the connection; the request can be tried again."),

@@ -2,4 +2,6 @@
 
 from runtime import scripted
 
-Engine = scripted.engine(("generate",), frozenset({"json_schema", "seed", "stop", "streaming", "system_prompt"}))
+Engine = scripted.engine(
+    ("generate", "chat"), frozenset({"json_schema", "prompt_file", "seed", "stop", "streaming", "system_prompt"})
+)

@@ -1,0 +1,1 @@
+"""Hosted services: one thin client each, for the families that use it. Libraries are imported inside the functions."""
