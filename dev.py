@@ -144,7 +144,7 @@ def demo(options: argparse.Namespace, rest: list[str]) -> int:
 
 def test(options: argparse.Namespace, rest: list[str]) -> int:
     """Run pytest, without the tests marked `models` unless asked for."""
-    install({"test", "models"} if options.models else {"test"})
+    install({"test", "fonts"} | ({"models"} if options.models else set()))
     marked = [] if options.models else ["-m", "not models"]
     return run([PYTHON, "-m", "pytest", *marked, *rest])
 

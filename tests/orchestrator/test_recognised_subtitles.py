@@ -96,7 +96,7 @@ def test_captions_and_shots_follow_the_recognisers_times_with_the_scripts_words(
     assert made.items[-4:] == ["subtitles/aligned", "subtitles/words", "subtitles/captions", "scenes/shots"]
     assert [word["word"] for word in made.making.words] == WORDS
     assert made.starts == pytest.approx([0.5 + 0.3 * number for number in range(len(WORDS))], abs=1e-3)
-    assert [word["line"] for word in made.making.words] == [0] * 9 + [1] * 12 + [2] * 4 + [3] * 10
+    assert [word["line"] for word in made.making.words] == [0] * 9 + [1] * 12 + [2] * 4 + [3] * 10 + [4] * 12
     assert made.making.cues[0]["start_s"] == 0.5
     shown = [word for cue in made.making.cues for line in cue["lines"] for word in line.split()]
     assert shown == WORDS
@@ -114,7 +114,7 @@ def test_a_voice_that_knows_no_times_gets_the_recognisers_instead_of_an_estimate
 def test_a_recognisers_own_word_never_reaches_the_screen(make: Make, tmp_path: Path) -> None:
     for words, said in (
         ([*WORDS[:3], "lid", *WORDS[4:]], "'lid' where"),
-        (WORDS[:-1], "the end where answered."),
+        (WORDS[:-1], "the end where still."),
         ([*WORDS, "Subscribe!"], "'Subscribe!' where the end"),
     ):
         with pytest.raises(StorygenError, match=said) as failure:
