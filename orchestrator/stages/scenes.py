@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.making import Making
 from orchestrator.motion import motions
 
-VERSION = "3"
+VERSION = "4"
 MIN_SHOT_S, IDEAL_SHOT_S, MAX_SHOT_S = 2.0, 5.0, 10.0
 BETWEEN_PARAGRAPHS_COST = -5.0
 """A shot that goes on into the next paragraph is as bad as one that is 2.2 seconds off the ideal."""
@@ -68,7 +68,7 @@ def shots(
     found: list[dict[str, Any]] = []
     begin = first = 0
     for number, last in enumerate(cuts(ends, costs), 1):
-        end = total if last == len(cues) - 1 else round(ends[last] * fps)
+        end = total if last == len(cues) - 1 else math.floor(ends[last] * fps + 0.5 + 1e-6)  # halves always up
         spoken = words[cues[first]["words"][0] : cues[last]["words"][1]]
         text = joined([word["word"] for word in spoken])
         found.append(

@@ -74,6 +74,7 @@ def test_a_changed_sentence_redoes_what_depends_on_it_and_nothing_else(
     assert [item for stage, item in redone if stage == "voice"] == ["line-003", "joined", "narration"]
     assert ("keyframes", "shot-001") not in redone
     assert ("video", "shot-001") not in redone
+    assert ("video", "shot-003") not in redone  # it begins whole frames later, and is as long as before
     assert ("post", "film") in redone
 
 

@@ -6,6 +6,7 @@ escape nothing. ASS, with its styles, goes through pysubs2.
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -55,6 +56,11 @@ def captions(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa
     }
 
 
+def centiseconds(seconds: float) -> int:
+    """Whole centiseconds, halves always up: what lies whole seconds later is rounded alike, whatever its floats are."""
+    return math.floor(100 * seconds + 0.5 + 1e-6)
+
+
 def _invalid(pointer: str, message: str, hint: str | None = None) -> WorkerError:
     details = [{"pointer": pointer, "message": message}]
     return WorkerError("invalid_request", message, pointer=pointer, hint=hint, details=details)
@@ -78,7 +84,7 @@ def _read_words(given: list[dict[str, Any]]) -> list[tuple[str, int, int]]:
         if number and start < given[number - 1]["start_s"]:
             message = f"Word {number}, {text!r}, starts at {start} s, before the word in front of it."
             raise _invalid(f"{pointer}/start_s", message, "Give the words in order of their starts.")
-        words.append((text, round(100 * start), round(100 * end)))
+        words.append((text, centiseconds(start), centiseconds(end)))
     return words
 
 
