@@ -67,8 +67,10 @@ def test_the_envelope_is_closed_and_complete_when_filled() -> None:
 def test_every_example_is_a_valid_request(path: Path) -> None:
     whole = validation.envelope(json.loads(path.read_text(encoding="utf-8")), path.parent.parent.name)
     family = path.parent.parent.name
-    engine = registry.engine_class(family, registry.choose(family, whole["engine"], whole["op"], (), ()))
-    assert validation.violations(whole["engine_options"], engine.options_schema) == []
+    names = registry.names(family) if whole["engine"] == "auto" else [whole["engine"]]
+    engines = [registry.engine_class(family, name) for name in names]  # whether usable here or not
+    able = [engine for engine in engines if whole["op"] in engine.ops]
+    assert any(validation.violations(whole["engine_options"], engine.options_schema) == [] for engine in able)
 
 
 def test_every_family_has_a_worker_and_an_example_of_every_operation() -> None:
