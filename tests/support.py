@@ -131,3 +131,28 @@ def accepted(folder: Path) -> list[tuple[str, str]]:
     events = [json.loads(line) for line in (folder / "events.ndjson").read_text().splitlines()]
     last = max(number for number, event in enumerate(events) if event["type"] == "run_started")
     return [(event["stage"], event["item"]) for event in events[last:] if event["type"] == "accepted"]
+
+
+class Running:
+    """A run in its own process, followed by its events."""
+
+    def __init__(self, story: Path, folder: Path, *more: str, cwd: Path = ROOT) -> None:
+        command = [sys.executable, "-m", "orchestrator", "run", str(story), "--out", str(folder), "--json", *SMALL]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen([*command, *more], stdout=pipe, stderr=pipe, text=True, cwd=cwd)
+
+    def until(self, stage: str, kind: str) -> dict[str, Any]:
+        """The first event of this kind in this stage."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            event: dict[str, Any] = json.loads(line)
+            if (event.get("stage"), event["type"]) == (stage, kind):
+                return event
+        raise AssertionError(f"no {kind} in {stage}: {self.process.stderr.read() if self.process.stderr else ''}")
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.kill()
+        self.process.communicate()

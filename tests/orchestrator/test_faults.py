@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
-from support import PATIENCE_S, ROOT, SMALL, STORY, accepted, family_tree, still_alive, storygen
+from support import PATIENCE_S, ROOT, SMALL, STORY, Running, accepted, family_tree, still_alive, storygen
 
 from orchestrator import worker
 from orchestrator.errors import StorygenError
@@ -538,31 +538,6 @@ def test_a_long_wait_for_a_provider_ends_at_once(
 
 
 # Two runs, signals, closed pipes and terminals
-
-
-class Running:
-    """A run in its own process, followed by its events."""
-
-    def __init__(self, story: Path, folder: Path, *more: str, cwd: Path = ROOT) -> None:
-        command = [sys.executable, "-m", "orchestrator", "run", str(story), "--out", str(folder), "--json", *SMALL]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen([*command, *more], stdout=pipe, stderr=pipe, text=True, cwd=cwd)
-
-    def until(self, stage: str, kind: str) -> dict[str, Any]:
-        """The first event of this kind in this stage."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            event: dict[str, Any] = json.loads(line)
-            if (event.get("stage"), event["type"]) == (stage, kind):
-                return event
-        raise AssertionError(f"no {kind} in {stage}: {self.process.stderr.read() if self.process.stderr else ''}")
-
-    def __enter__(self) -> Running:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.process.kill()
-        self.process.communicate()
 
 
 def test_a_run_at_work_is_left_alone_and_needs_its_story_no_more(run_folder: Path, made: Path, tmp_path: Path) -> None:

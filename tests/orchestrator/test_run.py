@@ -8,14 +8,12 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from filelock import FileLock
-from support import PATIENCE_S, ROOT, SMALL, accepted, family_tree, still_alive, storygen, tone
+from support import PATIENCE_S, SMALL, Running, accepted, family_tree, still_alive, storygen, tone
 
 
 def test_a_second_run_does_nothing(run_folder: Path, story: Path) -> None:
@@ -109,30 +107,6 @@ def test_the_users_own_pictures_are_shown(run_folder: Path, story: Path, tmp_pat
 
 
 # What dies
-
-
-class Running:
-    """A run in its own process, followed by its events."""
-
-    def __init__(self, story: Path, folder: Path) -> None:
-        command = [sys.executable, "-m", "orchestrator", "run", str(story), "--out", str(folder), "--json", *SMALL]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-
-    def until(self, stage: str, kind: str) -> dict[str, Any]:
-        """The first event of this kind in this stage."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            event: dict[str, Any] = json.loads(line)
-            if (event.get("stage"), event["type"]) == (stage, kind):
-                return event
-        raise AssertionError(f"no {kind} in {stage}: {self.process.stderr.read() if self.process.stderr else ''}")
-
-    def __enter__(self) -> Running:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.process.kill()
-        self.process.communicate()
 
 
 def half_written(folder: Path) -> list[Path]:

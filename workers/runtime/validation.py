@@ -217,7 +217,7 @@ def parse(line: bytes) -> dict[str, Any]:
             "invalid_request", "The request is empty.", hint="Give a file by --input, or a request on standard input."
         )
     try:
-        value = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse, parse_float=_finite)
+        value = json.loads(line.decode("utf-8-sig"), parse_constant=refuse_constant, parse_float=finite)
         _refuse_odd_text(value)
     except UnicodeDecodeError as error:
         raise WorkerError("invalid_request", f"The request is not UTF-8: byte {error.start} is wrong.") from error
@@ -228,11 +228,13 @@ def parse(line: bytes) -> dict[str, Any]:
     return value
 
 
-def _refuse(name: str) -> None:
+def refuse_constant(name: str) -> None:
+    """``parse_constant`` of a strict reader. Raises ValueError: NaN and Infinity are not JSON."""
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _finite(digits: str) -> float:
+def finite(digits: str) -> float:
+    """``parse_float`` of a strict reader. Raises ValueError for a number too large for a float."""
     number = float(digits)
     if not math.isfinite(number):
         raise ValueError(f"{digits} is too large a number")

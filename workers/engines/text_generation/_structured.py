@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runtime.errors import WorkerError
+from runtime.validation import finite, refuse_constant
 
 POINTER = "/input/json_schema"
 SHOWN = 200
@@ -58,7 +58,7 @@ def document(text: str, schema: Mapping[str, Any]) -> Any:
     from jsonschema import Draft202012Validator
 
     try:
-        found = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        found = json.loads(text, parse_constant=refuse_constant, parse_float=finite)
         json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair is JSON, but no text
     except (ValueError, RecursionError) as error:
         raise NotTheDocument(f"the text is no JSON document: {error}; it is {_shown(text)}") from error
@@ -89,17 +89,6 @@ def _references(part: Any) -> Iterator[str]:
     elif isinstance(part, list):
         for value in part:
             yield from _references(value)
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError(f"{digits} is too large a number")
-    return number
 
 
 def _shown(text: str) -> str:
