@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from support import WORKERS, result_of, worker
 
 from engines.text_generation import _structured
-from engines.text_generation._local_model import folder
 from engines.text_generation._stops import Stops
 from runtime.errors import WorkerError
+from weights.files import transformers_folder as folder
 
 LETTERS = st.text(alphabet="ab€", max_size=30)
 

@@ -9,18 +9,17 @@ import contextlib
 import gc
 import secrets
 import time
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from engines.text_generation import _local_model, _prompting, _structured
+from engines.text_generation import _prompting, _structured
 from engines.text_generation._stops import Stops
 from runtime.context import Context
 from runtime.errors import WorkerError
+from weights import files
+from weights.torch_errors import empty_cache, quiet, room
 
 DEFAULT_MODEL = "Qwen/Qwen2.5-14B-Instruct"
-NO_ROOM = ("out of memory", "can't allocate memory", "not enough memory")
-"""How torch says it where it has no exception of its own: on a CPU and on Apple's GPUs."""
 
 
 class Engine:
@@ -75,14 +74,15 @@ class Engine:
     def load(self, model: Mapping[str, Any], options: Mapping[str, Any], context: Context) -> None:
         """Read all of the model but its weights; whatever can be refused without them is refused here."""
         self._id = model["id"] or DEFAULT_MODEL
-        self._folder = _local_model.folder(self._id, model["revision"], options)
+        self._folder = files.transformers_folder(self._id, model["revision"], options)
         context.progress("load", 0, 1, "model")
         began = time.monotonic()
-        with _quiet():
+        with quiet():
             import torch
             import transformers
 
-            from engines.text_generation import _decoding, _placement
+            from engines.text_generation import _decoding
+            from weights.placement import place
 
             transformers.utils.logging.set_verbosity_error()
             transformers.utils.logging.disable_progress_bar()
@@ -90,7 +90,7 @@ class Engine:
             context.import_s = time.monotonic() - began
             context.check()
             self._config = self._opened(transformers.AutoConfig)
-            self._placement = _placement.place(model, options["device"], self._config.dtype)
+            self._placement = place(model, options["device"], self._config.dtype)
             self._tokenizer = self._opened(transformers.AutoTokenizer)
             self._generation = self._generation_config()
         self._ignored = [name for name in ("offload", "compile") if options[name] not in {None, "none", False}]
@@ -104,7 +104,7 @@ class Engine:
         context.chosen.update({"id": self._id, **self._placement.facts})
         for name in self._ignored:
             context.warn("option_ignored", f"options.{name} is not used by this engine.")
-        with _quiet(), self._room():
+        with quiet(), self._room():
             prompt = _prompting.tokens(self._tokenizer, op, input, context)
             self._check_window(len(prompt), input["max_tokens"], op)
             schema = input["json_schema"]
@@ -118,7 +118,7 @@ class Engine:
         """Give the memory back, the GPU's too."""
         self._model = self._tokenizer = self._vocabulary = None
         gc.collect()
-        self._empty_cache()
+        empty_cache()
 
     def _generated(
         self,
@@ -258,7 +258,7 @@ class Engine:
 
     def _load_weights(self, context: Context) -> None:
         context.progress("load", 0, 1, "model")
-        with _quiet(), self._room():
+        with quiet(), self._room():
             self._model = self._read_weights()
         context.progress("load", 1, 1, "model")
 
@@ -305,30 +305,6 @@ class Engine:
             hint="Take a causal language model that transformers knows by itself; a model's own code is never run.",
         )
 
-    @contextlib.contextmanager
-    def _room(self) -> Iterator[None]:
-        """Too little memory, however torch says it."""
-        try:
-            yield
-        except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
-            if not isinstance(error, MemoryError) and not any(words in str(error).lower() for words in NO_ROOM):
-                raise
-            self._empty_cache()
-            said = str(error).splitlines()
-            raise WorkerError(
-                "out_of_memory",
-                f"No room for {self._id} on {self._placement.device}: {said[0] if said else type(error).__name__}",
-                hint="Take a smaller model or model.quantization, a shorter prompt, or fewer max_tokens.",
-            ) from error
-
-    def _empty_cache(self) -> None:
-        if self._torch.cuda.is_available():
-            self._torch.cuda.empty_cache()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The library's advice to programmers is nothing for the user of a worker."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    def _room(self) -> contextlib.AbstractContextManager[None]:
+        smaller = "Take a smaller model or model.quantization, a shorter prompt, or fewer max_tokens."
+        return room(self._id, self._placement.device, smaller)

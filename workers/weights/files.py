@@ -1,11 +1,11 @@
-"""Finding a language model's files on this machine. Nothing is downloaded here, and no model library imported."""
+"""Finding a model's files on this machine. Nothing is downloaded here, and no model library imported."""
 
 from __future__ import annotations
 
 import json
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,40 +14,52 @@ from runtime.errors import WorkerError
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 NEEDED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
-"""What to download of a model: the rest of a repository may be the same weights once more, or pickles."""
+"""What to download of a model of transformers: the rest of a repository may be the same weights once more, or pickles.
+"""
 
 
-def folder(model_id: str, revision: str | None, options: Mapping[str, Any]) -> Path:
-    """The folder with the model's files: its own path, or where an id was downloaded to.
+def transformers_folder(model_id: str, revision: str | None, options: Mapping[str, Any]) -> Path:
+    """As ``folder``, with a configuration and whole weights in it. Raises WorkerError ``model_not_found``."""
+    return _checked(folder(model_id, revision, options), model_id)
 
-    Raises WorkerError ``model_not_found``, saying what to do.
+
+def folder(
+    model_id: str,
+    revision: str | None,
+    options: Mapping[str, Any],
+    needed: Sequence[str] = NEEDED,
+    pointer: str = "/model/id",
+) -> Path:
+    """The folder with a model's files: its own path, or where an id was downloaded to.
+
+    ``needed`` are the patterns that the advice to download names, ``pointer`` where the request names the model. Raises
+    WorkerError ``model_not_found``, saying what to do.
     """
     if Path(model_id).is_dir():
-        return _checked(Path(model_id), model_id)
+        return Path(model_id)
     models_dir = options.get("models_dir") or os.environ.get("STORYGEN_MODELS_DIR")
     if models_dir and (Path(models_dir) / model_id).is_dir():
-        return _checked(Path(models_dir) / model_id, model_id)
+        return Path(models_dir) / model_id
     if model_id.count("/") != 1 or model_id.startswith((".", "/", "~")):
         raise WorkerError(
             "model_not_found",
             f"There is no folder {model_id}, and that is not a model's id.",
-            pointer="/model/id",
+            pointer=pointer,
             hint="Name a folder with a model, or an id of the Hugging Face hub such as Qwen/Qwen2.5-14B-Instruct.",
         )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        found = snapshot_download(model_id, revision=revision, cache_dir=models_dir, local_files_only=True)
-        return _checked(Path(found), model_id)
+        return Path(snapshot_download(model_id, revision=revision, cache_dir=models_dir, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError) as error:
-        command = ["hf", "download", model_id, *(f"--include={pattern}" for pattern in NEEDED)]
+        command = ["hf", "download", model_id, *(f"--include={pattern}" for pattern in needed)]
         command += ["--revision", revision] if revision else []
         command += ["--cache-dir", str(models_dir)] if models_dir else []
         raise WorkerError(
             "model_not_found",
             f"The model {model_id} is neither a folder nor downloaded.",
-            pointer="/model/id",
+            pointer=pointer,
             hint=f"Download it with: {shlex.join(command)} — or name a model that is here.",
         ) from error
 
