@@ -24,6 +24,9 @@ from orchestrator.stages.collect import story_text
 
 FAMILIES = ["speech_synthesis", "image_generation", "video_generation", "media_processing"]
 STAGE_NAMES = tuple(name for name, _ in STAGES)
+RESERVE = f".reserve{PARTIAL}"
+RESERVE_BYTES = 64 * 1024
+"""Taken at the start and given back at the end, so that a full disk has room for the note of how the run ended."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,9 @@ class Production:
             mark = {"v": 1, "story": str(story.resolve()), "profile": self.making.profile}
             write_json(self.run.folder / MARK, mark)
             self._note("running", None)
+            _take_reserve(self.run.folder / RESERVE)
         except BaseException:
+            remove(self.run.folder / RESERVE)
             self.run.__exit__(None, None, None)
             raise
         return self
@@ -120,6 +125,7 @@ class Production:
 
     def _note_ending(self, state: str, error: BaseException | None) -> None:
         try:
+            remove(self.run.folder / RESERVE)
             self._note(state, error)
         except OSError:
             if error is None:  # else how it ended counts more than that it cannot be noted
@@ -127,6 +133,13 @@ class Production:
 
     def _note(self, state: str, error: BaseException | None) -> None:
         self.manifest = _write_manifest(self.making, self.stages, state, self._started, error)
+
+
+def _take_reserve(path: Path) -> None:
+    try:
+        path.write_bytes(bytes(RESERVE_BYTES))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # a write does not say where
 
 
 def make_film(

@@ -19,6 +19,7 @@ from support import PATIENCE_S, ROOT, SMALL, STORY, Running, accepted, family_tr
 
 from orchestrator import worker
 from orchestrator.errors import StorygenError
+from orchestrator.pipeline import RESERVE_BYTES
 from orchestrator.pool import Pool
 from orchestrator.progress import NoReport
 from orchestrator.run import Run
@@ -112,7 +113,7 @@ def test_a_disk_that_fills_up(missing: str, room: int, said: str, small_disk: Pa
     folder = Path(shutil.copytree(made, small_disk / "run"))
     drop(folder, missing)
     before = whole_items(folder)
-    fill(small_disk, room)
+    fill(small_disk, room + RESERVE_BYTES // KIB)
     done = run(story, folder)
     failed(done, 73, said, str(folder), "Make room", "same command then continues")
     assert before.items() <= whole_items(folder).items()
@@ -127,7 +128,7 @@ def test_a_disk_without_room_for_our_own_files(small_disk: Path, made: Path, sto
     """run.json, events.ndjson, result.json, manifest.json and report.html: each meets the last free page once."""
     folder = Path(shutil.copytree(made, small_disk / "run"))
     ends = []
-    for room in (0, 4, 8, 16, 64):
+    for room in (0, 4, 8, 16, 64, 64 + RESERVE_BYTES // KIB):
         drop(folder, "collect/source")
         fill(small_disk, room)
         done = run(story, folder)
