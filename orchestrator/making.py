@@ -18,11 +18,20 @@ class Making:
 
     run: Run
     profile: Mapping[str, Any]
-    story: Path
-    """The user's story file."""
+    story: Path | None
+    """The user's story file; None where the film is made of an idea."""
     story_text: str
+    idea: str | None = None
+    """The user's idea; None where there is a story."""
     source: Mapping[str, Any] = field(default_factory=dict)
-    """{title, language, paragraphs[]}."""
+    """{title, language, language_given, paragraphs[]}; of an idea the title, the language and the paragraphs come from
+    the stages idea and script."""
+    premise: Mapping[str, Any] = field(default_factory=dict)
+    """What the idea stage kept: {title, premise, tone, theme, hook, …}; nothing where there is a story."""
+    script_edited: bool = False
+    """Whether somebody edited the script by hand: then it is told as it is."""
+    writing: dict[str, Any] = field(default_factory=dict)
+    """What the manifest tells of the stages idea, script and revision, by their names."""
     lines: list[Mapping[str, Any]] = field(default_factory=list)
     """What is spoken: {text, paragraph} each, one voice request a line."""
     narration: Path | None = None
@@ -50,8 +59,15 @@ class Making:
         self.keyframes = self.run.wait(self.keyframe_jobs)
         self.clips = self.run.wait(self.clip_jobs)
 
+    def as_stored(self, stage: str, name: str) -> Item | None:
+        """A stage's own document where the run takes the stage as it lies in its folder; else None.
+
+        What it was made from need not be looked at then. Raises StorygenError ``input_not_found`` if it is not there.
+        """
+        return self.run.rule(stage, name, "", {}, dict) if stage in self.run.wishes.as_stored else None
+
     def settings(self, stage: str) -> Mapping[str, Any]:
-        """The stage's part of the profile."""
+        """The stage's part of the profile, with what it takes from ``[text]``."""
         part: Mapping[str, Any] = self.profile[stage]
         return part
 
