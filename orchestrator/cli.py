@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from orchestrator.errors import StorygenError
+from orchestrator.model_commands import models
 
 EXAMPLES = """
 \b
@@ -41,6 +42,9 @@ CAPTIONS = {
 @click.version_option("0.1.0", prog_name="storygen")
 def cli() -> None:
     """Turn a story into a narrated short video."""
+
+
+cli.add_command(models)
 
 
 @cli.command()
