@@ -281,7 +281,7 @@ class Run:
             if not failures:
                 return item
             message = f"Made by {item.engine}, because {settings['engine']} failed: {failures[0].message}"
-            return self._warned(item, {"code": "engine_fallback", "message": message})
+            return self.warned(item, {"code": "engine_fallback", "message": message})
         raise failures[0]
 
     def _work_with(
@@ -331,7 +331,7 @@ class Run:
                 raise StorygenError(
                     "internal_error",
                     f"{stage} {name}: the engine {engine.name} gave a wrong result, which is not kept: {faults[0]}.",
-                    f"That is the engine's fault. Another one: --set {stage}.engine=…",
+                    "That is the engine's fault; the profile can name another one.",
                     faults,
                 )
             return answer
@@ -405,7 +405,7 @@ class Run:
             self.report.item_done(item.stage, item.name, item.warnings)
         return item
 
-    def _warned(self, item: Item, warning: dict[str, str]) -> Item:
+    def warned(self, item: Item, warning: dict[str, str]) -> Item:
         """The item with one more warning, in the list of items too."""
         told = replace(item, warnings=[*item.warnings, warning])
         with self._guard:

@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.item import artifacts, read_result
 from orchestrator.markup import Markup, element, joined, link
+from orchestrator.picture_history import history
 from orchestrator.waterfall import took
 
 KINDS = ("keyframe", "clip")
@@ -150,6 +151,7 @@ def _details(shot: Entry, items: Sequence[Entry | None], results: Sequence[Entry
         ("Picture", _making(items[0], picture, shot["keyframe"])),
         ("Clip", _making(items[1], clip, shot["clip"])),
         ("Scores", _scores(picture, clip)),
+        ("Tried", history(shot["pictures"]) if shot.get("pictures") else None),
         ("Frames", str(shot["num_frames"])),
     ]
     listed = [joined(element("dt", name), element("dd", value, dir="auto")) for name, value in rows if value]
