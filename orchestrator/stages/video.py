@@ -8,28 +8,31 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from orchestrator.depiction import depiction, negative_prompt
 from orchestrator.making import Making, item_name
+from orchestrator.styles import style
 
 
 def make(making: Making) -> None:
     """Animate every keyframe."""
-    settings, fade = making.settings("video"), making.profile["film"]["transition_frames"]
+    settings, film = making.settings("video"), making.profile["film"]
+    look, negative = style(film["style"]), negative_prompt(making, "video", "video_generation", "animate")
     making.run.report.stage_items("video", len(making.shots))
 
     def animated(shot: Mapping[str, Any], keyframe: Future[Path]) -> Path:
         last = shot["number"] == len(making.shots)
         clip = {
             "image": keyframe.result(),
-            "prompt": shot["prompt"],
+            "prompt": depiction(shot, making.bible, look),
             "motion": shot["motion"],
-            "num_frames": shot["num_frames"] + (0 if last else fade),
+            "num_frames": shot["num_frames"] + (0 if last else film["transition_frames"]),
         }
         item = making.run.work(
             "video",
             item_name("shot", shot["number"]),
             "video_generation",
             "animate",
-            {**making.size, **settings["input"], **clip},
+            {**making.size, **negative, **settings["input"], **clip},
             settings=settings,
         )
         return item.path("video")
