@@ -216,12 +216,12 @@ def environment(**more: str) -> dict[str, str]:
 
 
 class Worker:
-    """A text_generation worker with --serve. Everything it writes is kept in ``said``."""
+    """A worker with --serve. Everything it writes is kept in ``said``."""
 
-    def __init__(self, *flags: str, **env: str) -> None:
+    def __init__(self, *flags: str, family: str = "text_generation", **env: str) -> None:
         self.said = ""
         self._process = subprocess.Popen(
-            [sys.executable, str(WORKERS / "text_generation.py"), "--serve", *flags],
+            [sys.executable, str(WORKERS / f"{family}.py"), "--serve", *flags],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(**env),
         )  # fmt: skip
         self._stderr = threading.Thread(target=self._drain, daemon=True)
