@@ -14,7 +14,7 @@ from language import hosted
 from language.asked import Asked, Said
 from language.hosted import Message, Reply
 from providers import anthropic as service
-from providers import faults
+from providers import faults, wishes
 from runtime.context import Context
 from runtime.errors import WorkerError
 
@@ -48,7 +48,7 @@ class Chat:
 
     def load(self, model: Mapping[str, Any], options: Mapping[str, Any], context: Context) -> None:
         """Import the SDK and make a client; nothing is sent."""
-        hosted.refuse_local_wishes(model)
+        wishes.refuse_local(model)
         if options.get("offline"):
             raise WorkerError(
                 "unsupported_capability",

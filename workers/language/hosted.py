@@ -204,15 +204,3 @@ def not_sent(context: Context, asked: Asked, model: str) -> None:
     """Warn of wishes about sampling that a model does not take."""
     if asked.wishes:
         context.warn("not_sent", f"{model} chooses its words by itself: {', '.join(asked.wishes)} was not sent.")
-
-
-def refuse_local_wishes(model: Mapping[str, Any]) -> None:
-    """A hosted model has no revision, dtype or quantization of our choosing. Raises ``unsupported_capability``."""
-    for name in ("revision", "dtype", "quantization"):
-        if model.get(name) is not None:
-            raise WorkerError(
-                "unsupported_capability",
-                f"model.{name} is {model[name]}; a hosted model is as the service runs it.",
-                pointer=f"/model/{name}",
-                hint="Leave it out, or put it into the model's id where the service names it so.",
-            )

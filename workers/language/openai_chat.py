@@ -11,11 +11,9 @@ from typing import Any
 from language import hosted
 from language.asked import Asked, Said
 from language.hosted import Message, Reply
-from providers import faults
+from providers import faults, wishes
 from providers import openai as services
-from providers.connection import is_loopback
 from runtime.context import Context
-from runtime.errors import WorkerError
 
 DEFAULT_MODEL = "gpt-5.4-mini"
 MOST_STOPS = 4
@@ -81,12 +79,12 @@ class Chat:
     """The service for one engine: its clients, one for each address, and the model that was named."""
 
     def __init__(self) -> None:
-        self._clients: dict[tuple[str, str | None], services.Client] = {}
+        self._clients = services.Clients()
         self._model: str | None = None
 
     def load(self, model: Mapping[str, Any], context: Context) -> None:
         """Import the SDK; the service is known when a request comes."""
-        hosted.refuse_local_wishes(model)
+        wishes.refuse_local(model)
         self._model = model.get("id")
         began = time.monotonic()
         import openai  # noqa: F401 - the import is what takes time
@@ -95,7 +93,8 @@ class Chat:
 
     def answer(self, messages: list[Message], asked: Asked, context: Context) -> Said:
         """Send one request, and up to two more where the document breaks json_schema. Raises WorkerError."""
-        client, model = self._client(context), self._named(context)
+        client = self._clients.of(context)
+        model = services.named(self._model, context.engine_options["preset"], DEFAULT_MODEL)
         known = limits(model)
         if not known.sampling:
             hosted.not_sent(context, asked, model)
@@ -108,37 +107,9 @@ class Chat:
 
         return hosted.answer(messages, asked, context, client.preset.name, ask)
 
-    def _client(self, context: Context) -> services.Client:
-        options = context.engine_options
-        key = (options["preset"], options["base_url"])
-        if key not in self._clients:
-            self._clients[key] = services.client(options)
-        client = self._clients[key]
-        if context.options.get("offline") and not is_loopback(client.address):
-            raise WorkerError(
-                "unsupported_capability",
-                f"options.offline is set, and {client.address} is not on this machine.",
-                pointer="/options/offline",
-                hint="Use a server on this machine, or another engine.",
-            )
-        return client
-
-    def _named(self, context: Context) -> str:
-        preset = context.engine_options["preset"]
-        if self._model is None and preset != "openai":
-            raise WorkerError(
-                "invalid_request",
-                f"The preset {preset} needs model.id.",
-                pointer="/model/id",
-                hint="Name the model as the service does; GET <base_url>/models lists them.",
-            )
-        return self._model or DEFAULT_MODEL
-
     def close(self) -> None:
         """Close the connections."""
-        for client in self._clients.values():
-            client.sdk.close()
-        self._clients.clear()
+        self._clients.close()
 
 
 def request_body(
