@@ -34,7 +34,9 @@ class Making:
     captions: Mapping[str, Any] = field(default_factory=dict)
     """Format -> artifact."""
     shots: list[Mapping[str, Any]] = field(default_factory=list)
-    """{number, start_s, end_s, num_frames, text, prompt, motion} each."""
+    """{number, start_s, end_s, num_frames, text, description, prompt, mood, camera, motion} each."""
+    bible: Mapping[str, Any] = field(default_factory=dict)
+    """What all pictures share: {characters[{name, appearance, shots[]}], place, era, light, palette, style}."""
     attempts: dict[int, list[Mapping[str, Any]]] = field(default_factory=dict)
     """Shot's number -> the pictures that were drawn for it, where a vision model judged them: {picture, roll, seed,
     prompt, score, explanation, suggestions, kept} each."""

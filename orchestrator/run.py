@@ -259,11 +259,13 @@ class Run:
         *,
         settings: Mapping[str, Any],
         engine_options: Mapping[str, Any] | None = None,
+        where_able: Mapping[str, Any] | None = None,
     ) -> Item:
         """An item that a worker makes. Every ``Path`` in the input is a file: the key has its content, not its name.
 
         ``settings`` is the stage's part of the profile: engine, model, engine_options, options, python, fallback. When
-        its engine fails, those of ``fallback`` are tried in order, and the item says so in a warning.
+        its engine fails, those of ``fallback`` are tried in order, and the item says so in a warning. ``where_able``
+        are fields of the input, named as the capability that they ask for: only engines that have it are given them.
         """
         own = {**settings.get("engine_options", {}), **(engine_options or {})}
         failures: list[StorygenError] = []
@@ -271,7 +273,9 @@ class Run:
             # A fallback knows nothing of the first engine's model, options and environment.
             chosen = {**settings, "engine": engine, "model": {}, "python": None} if failures else settings
             try:
-                item = self._work_with(stage, name, family, op, input, chosen, {} if failures else own)
+                item = self._work_with(
+                    stage, name, family, op, input, chosen, {} if failures else own, where_able or {}
+                )
             except StorygenError as error:
                 failures.append(error)
                 if error.code not in TRY_NEXT or self.pool.closing or self.pool.overdue:
@@ -293,15 +297,17 @@ class Run:
         input: Mapping[str, Any],  # noqa: A002 - the wire's word
         settings: Mapping[str, Any],
         options: Mapping[str, Any],
+        where_able: Mapping[str, Any],
     ) -> Item:
         python = settings.get("python")
         engine = self.pool.engine(family, settings["engine"], op, python)
+        able = {field: value for field, value in where_able.items() if field in engine.capabilities}
         request = {
             "v": 1,
             "op": op,
             "engine": engine.name,
             "model": dict(settings.get("model", {})),
-            "input": with_files(dict(input), engine.input_schema),
+            "input": with_files({**able, **input}, engine.input_schema),
             "engine_options": with_files(dict(options), engine.options_schema),
         }
         # The schemas hold the defaults of what the request leaves out.

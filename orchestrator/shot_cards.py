@@ -146,6 +146,9 @@ def _details(shot: Entry, items: Sequence[Entry | None], results: Sequence[Entry
     picture, clip = results
     prompt = picture.get("prompt") or shot["prompt"]
     rows: list[tuple[str, str | Markup | None]] = [
+        ("Seen", shot["description"] if shot["description"] != shot["text"] else None),
+        ("Mood", shot["mood"]),
+        ("Camera", shot["camera"]),
         ("Prompt", prompt if prompt and prompt != shot["text"] else None),
         ("Motion", _motion(clip.get("motion") or shot["motion"])),
         ("Picture", _making(items[0], picture, shot["keyframe"])),
