@@ -234,11 +234,8 @@ def _write_manifest(
         "film": "final.mp4" if state == "done" else None,
         "facts": making.facts or None,
         "stages": {name: dict(stage) for name, stage in stages.items()},
-        "vision_model": None,
-        "shots": [
-            {**shot, "keyframe": _inside(folder, making.keyframe_jobs, n), "clip": _inside(folder, making.clip_jobs, n)}
-            for n, shot in enumerate(making.shots)
-        ],
+        "consistency": making.consistency,
+        "shots": [_shot(making, number) for number in range(len(making.shots))],
         "warnings": [
             {"stage": item.stage, "item": item.name, **warning} for item in items for warning in item.warnings
         ],
@@ -253,6 +250,18 @@ def _write_manifest(
             remove(unfinished)  # on a full disk the manifest needs its room
     write_json(folder / "manifest.json", manifest)
     return manifest
+
+
+def _shot(making: Making, number: int) -> dict[str, Any]:
+    """A shot with its picture and clip, and where pictures were judged with all that were drawn for it."""
+    folder, shot = making.run.folder, making.shots[number]
+    tried = making.attempts.get(shot["number"])
+    return {
+        **shot,
+        "keyframe": _inside(folder, making.keyframe_jobs, number),
+        "clip": _inside(folder, making.clip_jobs, number),
+        **({"pictures": [{**each, "picture": f"keyframes/{each['picture']}"} for each in tried]} if tried else {}),
+    }
 
 
 def _item(item: Item) -> dict[str, Any]:
