@@ -452,8 +452,8 @@ def test_a_device_that_is_not_here_is_refused(
     [
         ("/no/such/folder", "There is no folder /no/such/folder", "large-v3"),
         ("lage-v3", "There is no folder lage-v3", "large-v3"),
-        ("large-v3", "neither a folder nor downloaded", "hf download Systran/faster-whisper-large-v3"),
-        ("nobody/nothing", "neither a folder nor downloaded", "hf download nobody/nothing"),
+        ("large-v3", "neither a folder nor downloaded", "storygen models download Systran/faster-whisper-large-v3"),
+        ("nobody/nothing", "neither a folder nor downloaded", "storygen models download nobody/nothing"),
     ],
 )
 def test_a_model_that_is_not_here_is_refused_with_the_way_to_get_it(
@@ -474,8 +474,8 @@ def test_a_model_is_never_downloaded_by_surprise(speech: Path, tmp_path: Path) -
         error = result_of(worker("speech_recognition", asked, env=env))["error"]
         hub.shutdown()
     assert (error["code"], hub.asked) == ("model_not_found", [])
-    assert "hf download somebody/tiny" in error["hint"]
-    assert f"--cache-dir {tmp_path}" in error["hint"]
+    assert "storygen models download somebody/tiny" in error["hint"]
+    assert f"--models-dir {tmp_path}" in error["hint"]
 
 
 @pytest.mark.parametrize("name", ["somebody/tiny", "large-v3"])
@@ -495,7 +495,7 @@ def test_a_model_that_was_downloaded_is_found(
     (cache / "snapshots" / ("0" * 40)).mkdir()
     error = refusal(serving, {**asked, "options": {**options, "compile": True}})  # a download that broke off
     assert "lacks model.bin" in error.message
-    assert f"hf download {repository}" in (error.hint or "")
+    assert f"storygen models download {repository}" in (error.hint or "")
 
 
 @pytest.mark.parametrize("lacking", ["model.bin", "tokenizer.json"])

@@ -367,7 +367,7 @@ def test_a_model_that_was_not_downloaded_says_how_to_get_it(tmp_path: Path, monk
     with pytest.raises(WorkerError, match="neither a folder nor downloaded") as caught:
         Engine().load(MODEL, OPTIONS, context()[0])
     assert caught.value.code == "model_not_found"
-    assert "hf download Qwen/Qwen2.5-14B-Instruct" in (caught.value.hint or "")
+    assert "storygen models download Qwen/Qwen2.5-14B-Instruct" in (caught.value.hint or "")
     assert str(tmp_path) in (caught.value.hint or "")
 
 

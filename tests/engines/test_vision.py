@@ -362,7 +362,7 @@ def test_a_model_that_was_not_downloaded_says_how_to_get_it(tmp_path: Path, monk
     monkeypatch.setenv("STORYGEN_MODELS_DIR", str(tmp_path))
     with pytest.raises(WorkerError, match="neither a folder nor downloaded") as caught:
         Engine().load(MODEL, OPTIONS, context()[0])
-    assert "hf download llava-hf/llava-onevision-qwen2-7b-ov-hf" in (caught.value.hint or "")
+    assert "storygen models download llava-hf/llava-onevision-qwen2-7b-ov-hf" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("kind", EVERY)

@@ -15,9 +15,8 @@ from typing import Any
 from huggingface_hub.utils import filter_repo_objects
 
 from runtime.errors import WorkerError
-from weights.files import NEEDED
 
-WANTED = [*NEEDED, "model.bin", "LICENSE*"]
+WANTED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "model.bin", "LICENSE*"]
 PICKLES = {".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"}
 """Reading one can run code that somebody hid in it."""
 OTHERS = {".gguf", ".h5", ".msgpack", ".onnx", ".tflite"}

@@ -23,8 +23,6 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 FASTEST = {"cuda": ("float16", "int8", "float32"), "cpu": ("int8", "float32")}
 """``auto``: the first of these that the device has."""
 NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")
-DOWNLOADED = ("config.json", "model.bin", "preprocessor_config.json", "tokenizer.json", "vocabulary.*")
-"""The files of a repository that the library reads."""
 CONVERT = (
     "A model of transformers is converted by: ct2-transformers-converter --model FROM --output_dir TO "
     "--copy_files tokenizer.json preprocessor_config.json"
@@ -177,8 +175,8 @@ def _folder(model: Mapping[str, Any], options: Mapping[str, Any]) -> Path:
             hint=f"Name a folder with a CTranslate2 model, a model of the Hugging Face hub, or {', '.join(ALIASES)}.",
         )
     named = ALIASES.get(wanted, wanted)
-    found = folder(named, model["revision"], options, DOWNLOADED)
-    return _complete(found, wanted, f"Download it again in whole: hf download {named}. {CONVERT}")
+    found = folder(named, model["revision"], options)
+    return _complete(found, wanted, f"Download it again in whole: storygen models download {named}. {CONVERT}")
 
 
 def _complete(path: Path, wanted: str, hint: str) -> Path:
