@@ -12,6 +12,7 @@ import click
 
 from orchestrator.commands import COMMANDS
 from orchestrator.errors import StorygenError
+from orchestrator.model_commands import models
 
 if TYPE_CHECKING:
     from orchestrator.subject import Subject
@@ -50,6 +51,9 @@ def cli() -> None:
 
 for command in COMMANDS:
     cli.add_command(command)
+
+
+cli.add_command(models)
 
 
 @cli.command()

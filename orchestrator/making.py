@@ -43,7 +43,14 @@ class Making:
     captions: Mapping[str, Any] = field(default_factory=dict)
     """Format -> artifact."""
     shots: list[Mapping[str, Any]] = field(default_factory=list)
-    """{number, start_s, end_s, num_frames, text, prompt, motion} each."""
+    """{number, start_s, end_s, num_frames, text, description, prompt, mood, camera, motion} each."""
+    bible: Mapping[str, Any] = field(default_factory=dict)
+    """What all pictures share: {characters[{name, appearance, shots[]}], place, era, light, palette, style}."""
+    attempts: dict[int, list[Mapping[str, Any]]] = field(default_factory=dict)
+    """Shot's number -> the pictures that were drawn for it, where a vision model judged them: {picture, roll, seed,
+    prompt, score, explanation, suggestions, kept} each."""
+    consistency: Mapping[str, Any] | None = None
+    """{score, analysis[]} of the kept pictures together."""
     keyframe_jobs: list[Future[Path]] = field(default_factory=list)
     """The picture of each shot, on its way: clips are made of the first ones while the last are drawn."""
     clip_jobs: list[Future[Path]] = field(default_factory=list)

@@ -26,11 +26,15 @@ from orchestrator.subject import NEEDED, Subject
 
 FAMILIES = ["speech_synthesis", "image_generation", "video_generation", "media_processing"]
 """Those of every film."""
-MODELS = {**dict.fromkeys(TEXT_STAGES, ("text_generation", "chat")), "recognition": ("speech_recognition", "align")}
+MODELS = {
+    **dict.fromkeys(TEXT_STAGES, ("text_generation", "chat")),
+    "recognition": ("speech_recognition", "align"),
+    "vision": ("vision_language", "validate_scene"),
+}
 """Parts of a profile that may name a model -> the family and the operation it is asked for."""
 IDEAS_ONLY = frozenset({*NEEDED, "revision"})
 """Stages that ask no model where there is a story."""
-STAGE_OF = {"recognition": "subtitles"}
+STAGE_OF = {"recognition": "subtitles", "vision": "keyframes"}
 """Parts of a profile that are no stage of their own -> the stage that uses them."""
 STAGE_NAMES = tuple(name for name, _ in STAGES)
 RESERVE = f".reserve{PARTIAL}"
@@ -263,11 +267,8 @@ def _write_manifest(
         "film": "final.mp4" if state == "done" else None,
         "facts": making.facts or None,
         "stages": {name: dict(stage) for name, stage in stages.items()},
-        "vision_model": None,
-        "shots": [
-            {**shot, "keyframe": _inside(folder, making.keyframe_jobs, n), "clip": _inside(folder, making.clip_jobs, n)}
-            for n, shot in enumerate(making.shots)
-        ],
+        "consistency": making.consistency,
+        "shots": [_shot(making, number) for number in range(len(making.shots))],
         "warnings": [
             {"stage": item.stage, "item": item.name, **warning} for item in items for warning in item.warnings
         ],
@@ -282,6 +283,18 @@ def _write_manifest(
             remove(unfinished)  # on a full disk the manifest needs its room
     write_json(folder / "manifest.json", manifest)
     return manifest
+
+
+def _shot(making: Making, number: int) -> dict[str, Any]:
+    """A shot with its picture and clip, and where pictures were judged with all that were drawn for it."""
+    folder, shot = making.run.folder, making.shots[number]
+    tried = making.attempts.get(shot["number"])
+    return {
+        **shot,
+        "keyframe": _inside(folder, making.keyframe_jobs, number),
+        "clip": _inside(folder, making.clip_jobs, number),
+        **({"pictures": [{**each, "picture": f"keyframes/{each['picture']}"} for each in tried]} if tried else {}),
+    }
 
 
 def _item(item: Item) -> dict[str, Any]:

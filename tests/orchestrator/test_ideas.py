@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import thinking
+import writing
 from support import ROOT, storygen
-from thinking import IDEA, idea_scores, ideas, narration, script_scores
+from writing import IDEA, idea_scores, ideas, narration, script_scores
 
 from orchestrator import asking, profile, scoring, subject
 from orchestrator.errors import StorygenError
@@ -23,10 +23,10 @@ CZECH = "Ida pálí své židle, aby maják svítil, a její bratr se vrátí do
 
 
 def test_the_best_of_three_ideas_gives_the_film_its_title_and_language(tmp_path: Path) -> None:
-    made = thinking.write(tmp_path, thinking.played(tmp_path, ideas(), idea_scores(60, 90, 20), *REST))
+    made = writing.write(tmp_path, writing.played(tmp_path, ideas(), idea_scores(60, 90, 20), *REST))
     assert made.items[:4] == ["collect/source", "idea/ideas", "idea/scores", "idea/idea"]
     assert (made.making.source["title"], made.making.source["language"]) == ("Two Fires", "en")
-    kept = json.loads(thinking.document(tmp_path, "idea", "idea").read_text(encoding="utf-8"))
+    kept = json.loads(writing.document(tmp_path, "idea", "idea").read_text(encoding="utf-8"))
     assert (kept["title"], kept["score"], kept["hook"]) == ("Two Fires", 90, ideas()["ideas"][1]["hook"])
     assert [each["score"] for each in kept["proposals"]] == [60, 90, 20]
     assert made.making.writing["idea"]["proposals"][2]["title"] == "Ida"
@@ -56,14 +56,14 @@ def test_a_prompt_explains_every_criterion_and_its_schema_asks_for_it(prompt: st
 
 @pytest.mark.parametrize("prompt", ["idea", "idea_scores", "script", "script_scores"])
 def test_hosted_models_can_be_held_to_every_schema(prompt: str) -> None:
-    from engines.text_generation import _hosted
+    from language import hosted as _hosted
 
     assert _hosted.expressible(asking.schema(prompt, {}), _hosted.STRUCTURE | _hosted.BOUNDS, strict=True)
 
 
 def test_every_prompt_has_a_system_and_a_user_part_and_no_name_without_a_value(tmp_path: Path) -> None:
     answers = (ideas(), idea_scores(), narration(60), narration(), script_scores(60), narration(24), script_scores())
-    made = thinking.write(tmp_path, thinking.played(tmp_path, *answers))
+    made = writing.write(tmp_path, writing.played(tmp_path, *answers))
     asked = {item for item in made.items if item.rsplit("/")[-1] not in {"source", "idea", "script", "revision"}}
     assert len(asked) == 7  # so each template was filled
     for path in asking.PROMPTS.glob("*.md"):
@@ -83,7 +83,7 @@ def test_every_prompt_has_a_system_and_a_user_part_and_no_name_without_a_value(t
     ],
 )
 def test_a_useless_proposal_is_asked_for_once_more_and_told(bad: Any, said: str, tmp_path: Path) -> None:
-    made = thinking.write(tmp_path, thinking.played(tmp_path, bad, ideas(), idea_scores(), *REST))
+    made = writing.write(tmp_path, writing.played(tmp_path, bad, ideas(), idea_scores(), *REST))
     assert made.items[1:4] == ["idea/ideas", "idea/ideas-again", "idea/scores"]
     assert said in made.warnings["asked_again"]
     assert made.making.source["title"] == "Two Fires"
@@ -98,9 +98,9 @@ def test_a_useless_proposal_is_asked_for_once_more_and_told(bad: Any, said: str,
     ],
 )
 def test_scores_that_are_wrong_twice_end_the_run_with_what_to_do(bad: Any, said: str, tmp_path: Path) -> None:
-    settings = thinking.played(tmp_path, ideas(), bad, bad)
+    settings = writing.played(tmp_path, ideas(), bad, bad)
     with pytest.raises(StorygenError) as failure:
-        thinking.write(tmp_path, settings)
+        writing.write(tmp_path, settings)
     error = failure.value
     assert (error.code, error.exit_code) == ("unsupported_capability", 65)
     assert error.message.startswith("idea: scripted was asked twice for idea/scores")
@@ -114,8 +114,8 @@ def test_a_language_that_is_given_counts_and_its_text_must_be_in_it(tmp_path: Pa
     for each in czech["ideas"]:
         each |= {"premise": f"{each['titles'][0]}: {CZECH}", "hook": "Ida nesla poslední židli."}
     script = {"paragraphs": [f"{CZECH} Nad mořem hořel oheň a ona už neměla nic, jen prázdný dům a klid."]}
-    settings = thinking.played(tmp_path, czech, idea_scores(), script, script_scores())
-    made = thinking.write(tmp_path, (*settings, "film.language=cs"))
+    settings = writing.played(tmp_path, czech, idea_scores(), script, script_scores())
+    made = writing.write(tmp_path, (*settings, "film.language=cs"))
     assert made.making.source["language"] == "cs"
     asked = json.loads((tmp_path / "run" / "idea" / "idea" / "idea.json").read_text(encoding="utf-8"))
     assert (asked["language"], asked["title"]) == ("cs", "Dva ohně")
@@ -134,12 +134,12 @@ def test_the_users_words_stand_between_tags_that_they_cannot_close() -> None:
 
 def test_an_edited_idea_is_used(tmp_path: Path) -> None:
     answers = {"idea": [ideas(), idea_scores()], "script": [narration()], "revision": [script_scores()]}
-    settings = thinking.played_apart(tmp_path, **answers)
-    before = thinking.write(tmp_path, settings)
-    path = thinking.document(tmp_path, "idea", "idea")
+    settings = writing.played_apart(tmp_path, **answers)
+    before = writing.write(tmp_path, settings)
+    path = writing.document(tmp_path, "idea", "idea")
     edited = json.loads(path.read_text(encoding="utf-8")) | {"title": "My Title", "premise": "My premise."}
-    thinking.as_file(path, edited)
-    made = thinking.write(tmp_path, settings)
+    writing.as_file(path, edited)
+    made = writing.write(tmp_path, settings)
     assert made.making.source["title"] == "My Title"
     assert made.making.writing["idea"]["edited"]
     assert made.reused == {
@@ -151,9 +151,9 @@ def test_an_edited_idea_is_used(tmp_path: Path) -> None:
         "revision/revision",
     }
     assert before.reused == set()
-    thinking.as_file(path, edited | {"language": "in Czech"})
+    writing.as_file(path, edited | {"language": "in Czech"})
     with pytest.raises(StorygenError, match=r"idea\.json says language 'in Czech'"):
-        thinking.write(tmp_path, settings)
+        writing.write(tmp_path, settings)
 
 
 # The command line
@@ -168,7 +168,7 @@ def options(settings: tuple[str, ...]) -> list[str]:
 
 
 def test_an_idea_has_a_folder_of_its_own_that_remembers_it_and_goes_on(tmp_path: Path) -> None:
-    settings = options(thinking.played(tmp_path, ideas(), idea_scores(), *REST))
+    settings = options(writing.played(tmp_path, ideas(), idea_scores(), *REST))
     brief = tmp_path / "brief.txt"
     brief.write_text(f"  {IDEA}\n", encoding="utf-8")
     done = run(tmp_path, "--brief", str(brief), "--audience", 'the "old" ones', *settings)
@@ -232,7 +232,7 @@ def test_a_model_that_cannot_be_used_is_named_before_anything_is_made(
 
 
 def test_a_batch_takes_ideas_beside_stories(tmp_path: Path) -> None:
-    settings = [*thinking.played(tmp_path, ideas(), idea_scores(), *REST)]
+    settings = [*writing.played(tmp_path, ideas(), idea_scores(), *REST)]
     (tmp_path / "sun.md").write_text("The sun rose.", encoding="utf-8")
     lines: list[Any] = [{"idea": IDEA, "set": settings, "out": "one"}, {"idea": "a crow"}, {"story": "sun.md"}]
     (tmp_path / "films.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
@@ -270,7 +270,7 @@ def test_the_text_model_of_all_stages_is_changed_in_one_place(tmp_path: Path) ->
 
 
 def test_the_language_of_a_story_that_says_none_can_be_given(tmp_path: Path) -> None:
-    made = thinking.write(tmp_path, ["film.language=de"], said=None)
+    made = writing.write(tmp_path, ["film.language=de"], said=None)
     assert (made.making.source["language"], made.making.source["language_given"]) == ("de", True)
     story = tmp_path / "tale.md"
     story.write_text("language: cs\n\nByl jednou jeden král.\n", encoding="utf-8")

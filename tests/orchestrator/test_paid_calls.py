@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import thinking
+import writing
 from hosted_service import Answer, Request, Worker, completion, environment
 from support import PATIENCE_S, ROOT, SMALL, family_tree, still_alive
-from thinking import IDEA, Author, authoring, questions, served
+from writing import IDEA, Author, authoring, questions, served
 
 STEPS = ["idea/ideas", "idea/scores", "script/draft-1", "script/draft-2"]
 STEPS += ["revision/scores-0", "revision/rewrite-1-1", "revision/scores-1"]
@@ -83,7 +83,7 @@ def test_an_idea_becomes_a_film_for_seven_requests_and_only_a_forced_one_is_sent
 
 def test_a_question_that_was_answered_wrong_twice_is_asked_again_only_by_force(tmp_path: Path) -> None:
     author, folder = Author(), tmp_path / "run"
-    author.answers["scores"] = lambda request: thinking.idea_scores(7, 8, 9)
+    author.answers["scores"] = lambda request: writing.idea_scores(7, 8, 9)
     with authoring(author) as service:
         options = [*served(service), "--to", "idea"]
         for requests in (3, 0):
@@ -91,7 +91,7 @@ def test_a_question_that_was_answered_wrong_twice_is_asked_again_only_by_force(t
             done = run(folder, *options)
             assert (done.returncode, len(service.requests)) == (65, requests)
             assert "the highest score is 9" in done.stdout
-        author.answers["scores"] = lambda request: thinking.idea_scores()
+        author.answers["scores"] = lambda request: writing.idea_scores()
         service.requests.clear()
         assert run(folder, *options, "--force", "idea/scores-again").returncode == 0
         assert len(service.requests) == 1
@@ -185,7 +185,7 @@ def test_a_random_model_ends_in_a_film_or_in_a_clear_error(tmp_path: Path) -> No
 
     model = llm.qwen2(tmp_path / "model", window=8192)
     settings = [f"text.model.id={model}", "text.input.max_tokens=60", "text.input.seed=7", "recognition.engine=none"]
-    options = [argument for setting in (*settings, *thinking.SHORT) for argument in ("--set", setting)]
+    options = [argument for setting in (*settings, *writing.SHORT) for argument in ("--set", setting)]
     done = run(tmp_path / "run", "--profile", "local", *options, *SMALL)
     last = json.loads(done.stdout.splitlines()[-1])
     if done.returncode == 0:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import thinking
+import writing
 from hypothesis import given
 from hypothesis import strategies as st
-from thinking import idea_scores, ideas, narration, script_scores
+from writing import idea_scores, ideas, narration, script_scores
 
 from orchestrator import scoring
 from orchestrator.errors import StorygenError
@@ -22,16 +22,16 @@ BEFORE = (ideas(), idea_scores(), narration(25))
 
 def rewrite(number: int, words: int = 24) -> Any:
     """A rewrite that is known by its first words."""
-    return {"paragraphs": [f"Version {['one', 'two', 'three', 'four'][number - 1]}.", *thinking.text(words - 2)]}
+    return {"paragraphs": [f"Version {['one', 'two', 'three', 'four'][number - 1]}.", *writing.text(words - 2)]}
 
 
-def revised(folder: Path, *answers: Any) -> tuple[thinking.Written, dict[str, Any]]:
+def revised(folder: Path, *answers: Any) -> tuple[writing.Written, dict[str, Any]]:
     """What becomes of these answers, and the stage's document."""
-    written = thinking.write(folder, thinking.played(folder, *BEFORE, *answers))
-    return written, json.loads(thinking.document(folder, "revision", "revision").read_text(encoding="utf-8"))
+    written = writing.write(folder, writing.played(folder, *BEFORE, *answers))
+    return written, json.loads(writing.document(folder, "revision", "revision").read_text(encoding="utf-8"))
 
 
-def own(written: thinking.Written) -> list[str]:
+def own(written: writing.Written) -> list[str]:
     return [item.removeprefix("revision/") for item in written.items if item.startswith("revision")]
 
 
@@ -39,7 +39,7 @@ def test_a_script_that_is_good_enough_is_left_alone(tmp_path: Path) -> None:
     written, document = revised(tmp_path, script_scores(80))
     assert own(written) == ["scores-0", "revision"]
     assert (document["kept"], document["score"]) == ("script", 80)
-    assert written.spoken == " ".join(thinking.text(25))
+    assert written.spoken == " ".join(writing.text(25))
 
 
 def test_rounds_end_when_the_score_is_reached(tmp_path: Path) -> None:
@@ -88,13 +88,13 @@ def test_a_rewrite_that_never_gets_its_length_is_not_kept_for_its_score(tmp_path
 
 
 def test_an_edited_revision_is_told(tmp_path: Path) -> None:
-    settings = thinking.played(tmp_path, *BEFORE, script_scores(55), rewrite(1), script_scores(85))
-    thinking.write(tmp_path, settings)
-    path = thinking.document(tmp_path, "revision", "revision")
+    settings = writing.played(tmp_path, *BEFORE, script_scores(55), rewrite(1), script_scores(85))
+    writing.write(tmp_path, settings)
+    path = writing.document(tmp_path, "revision", "revision")
     document = json.loads(path.read_text(encoding="utf-8"))
     document["lines"][0]["text"] = "Version of mine."
-    thinking.as_file(path, document)
-    written = thinking.write(tmp_path, settings)
+    writing.as_file(path, document)
+    written = writing.write(tmp_path, settings)
     assert written.spoken.startswith("Version of mine.")
     assert written.reused == set(written.items)
     assert written.making.writing["revision"]["edited"]

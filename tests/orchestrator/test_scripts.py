@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import thinking
+import writing
 from hypothesis import given
 from hypothesis import strategies as st
 from support import STORY
-from thinking import idea_scores, ideas, narration, script_scores
+from writing import idea_scores, ideas, narration, script_scores
 
 from orchestrator import drafts, languages, length
 from orchestrator.errors import StorygenError
@@ -23,17 +23,17 @@ from orchestrator.stages import collect
 IDEAS = (ideas(), idea_scores())
 
 
-def made(folder: Path, *scripts: Any, more: tuple[str, ...] = ()) -> thinking.Written:
+def made(folder: Path, *scripts: Any, more: tuple[str, ...] = ()) -> writing.Written:
     """What becomes of these answers to the stage's questions; 25 words were asked for."""
-    settings = thinking.played(folder, *IDEAS, *scripts)
-    return thinking.write(folder, (*settings, "revision.engine=none", *more))
+    settings = writing.played(folder, *IDEAS, *scripts)
+    return writing.write(folder, (*settings, "revision.engine=none", *more))
 
 
 def test_a_script_of_the_right_length_is_taken_at_once(tmp_path: Path) -> None:
     written = made(tmp_path, narration(25))
     assert [item for item in written.items if item.startswith("script")] == ["script/draft-1", "script/script"]
-    assert written.spoken == " ".join(thinking.text(25))
-    assert written.making.source["paragraphs"] == thinking.text(25)
+    assert written.spoken == " ".join(writing.text(25))
+    assert written.making.source["paragraphs"] == writing.text(25)
     assert written.warnings == {}
     assert written.skipped["revision"] == "revision.engine names no text model; the script is told as it was written"
 
@@ -42,7 +42,7 @@ def test_a_script_of_the_wrong_length_is_corrected_and_the_nearest_kept(tmp_path
     written = made(tmp_path, narration(60), narration(19), narration(27))
     assert [item for item in written.items if "draft" in item] == [f"script/draft-{number}" for number in (1, 2, 3)]
     assert len(written.spoken.split()) == 27
-    document = json.loads(thinking.document(tmp_path, "script", "script").read_text(encoding="utf-8"))
+    document = json.loads(writing.document(tmp_path, "script", "script").read_text(encoding="utf-8"))
     assert (document["kept"], document["target_words"]) == ("draft-3", 25)
     assert document["versions"] == [
         {"item": "draft-1", "words": 60},
@@ -62,9 +62,9 @@ def test_a_length_that_is_never_met_is_told_with_its_numbers(tmp_path: Path) -> 
 
 
 def test_what_is_not_spoken_is_taken_out_and_told(tmp_path: Path) -> None:
-    dirty = ["# The Last Chair", "**Narrator:** Ida climbed. [Waves crash]", "(softly) " + thinking.text(22)[0]]
+    dirty = ["# The Last Chair", "**Narrator:** Ida climbed. [Waves crash]", "(softly) " + writing.text(22)[0]]
     written = made(tmp_path, {"paragraphs": dirty})
-    assert written.spoken == f"Ida climbed. {thinking.text(22)[0]}"
+    assert written.spoken == f"Ida climbed. {writing.text(22)[0]}"
     for removed in ("# The Last Chair", "Narrator:", "[Waves crash]", "(softly)", "its Markdown"):
         assert removed in written.warnings["additions_removed"]
 
@@ -116,13 +116,13 @@ def test_what_the_model_ends_with_ends_the_run(line: Any, code: str, exit_code: 
 
 def test_an_edited_script_is_told_as_it_is_and_not_rewritten(tmp_path: Path) -> None:
     answers: dict[str, Any] = {"idea": IDEAS, "script": [narration()], "revision": [script_scores()]}
-    settings = thinking.played_apart(tmp_path, **answers)
-    assert thinking.write(tmp_path, settings).skipped["revision"] is None
-    path = thinking.document(tmp_path, "script", "script")
+    settings = writing.played_apart(tmp_path, **answers)
+    assert writing.write(tmp_path, settings).skipped["revision"] is None
+    path = writing.document(tmp_path, "script", "script")
     document = json.loads(path.read_text(encoding="utf-8"))
     document["lines"] = [{"text": "Mine alone.", "paragraph": 0}]
-    thinking.as_file(path, document)
-    written = thinking.write(tmp_path, settings)
+    writing.as_file(path, document)
+    written = writing.write(tmp_path, settings)
     assert written.spoken == "Mine alone."
     assert written.skipped["revision"] == "the script was edited by hand and is told as it is"
     assert written.making.writing["script"] | {"versions": [], "kept": ""} == {
@@ -135,17 +135,17 @@ def test_an_edited_script_is_told_as_it_is_and_not_rewritten(tmp_path: Path) -> 
 
 
 def test_what_is_taken_as_it_lies_there_is_not_asked_for_again(tmp_path: Path) -> None:
-    settings = thinking.played(tmp_path, *IDEAS, narration(), script_scores(50), narration(24), script_scores(40))
-    before = thinking.write(tmp_path, settings)
+    settings = writing.played(tmp_path, *IDEAS, narration(), script_scores(50), narration(24), script_scores(40))
+    before = writing.write(tmp_path, settings)
     wishes = Wishes(as_stored=frozenset({"collect", "idea", "script", "revision"}))
-    after = thinking.write(tmp_path, (*settings, "film.target_s=40"), wishes=wishes)
+    after = writing.write(tmp_path, (*settings, "film.target_s=40"), wishes=wishes)
     assert after.items == ["collect/source", "idea/idea", "script/script", "revision/revision"]
     assert (after.spoken, after.making.source["title"]) == (before.spoken, "Two Fires")
     assert after.making.writing == before.making.writing
 
 
 def test_a_story_is_told_as_it_is_written_in_every_profile(tmp_path: Path) -> None:
-    written = thinking.write(tmp_path, thinking.played(tmp_path, {"exit": 9}), said=None)
+    written = writing.write(tmp_path, writing.played(tmp_path, {"exit": 9}), said=None)
     assert written.spoken == "Told as it is. Quite so."
     assert written.items == ["collect/source", "script/script"]
     assert written.skipped["revision"] == "the user's text is told as it is written"
@@ -279,8 +279,8 @@ def test_the_nearest_version_is_kept(sizes: list[int], wanted: int) -> None:
         ("Ова је прича.", "sr-Cyrl", None),
         ("1 + 1 = 2", "ar", None),
         ("anything at all", "tlh", None),
-        (" ".join(thinking.SENTENCES), "de", "it is written in English, not in German (de)"),
-        (" ".join(thinking.SENTENCES), "en", None),
+        (" ".join(writing.SENTENCES), "de", "it is written in English, not in German (de)"),
+        (" ".join(writing.SENTENCES), "en", None),
         ("The Who spielten. " + "Der alte Mann fuhr allein auf die See hinaus. " * 3, "de", None),
     ],
 )
