@@ -35,7 +35,7 @@ def folder(model_id: str, revision: str | None, options: Mapping[str, Any], poin
             "model_not_found",
             f"There is no folder {model_id}, and that is not a model's id.",
             pointer=pointer,
-            hint="Name a folder with a model, or an id of the Hugging Face hub such as Qwen/Qwen2.5-14B-Instruct.",
+            hint="Name a folder with a model, or an id of the Hugging Face hub, owner/name.",
         )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, IncompleteSnapshotError, LocalEntryNotFoundError

@@ -14,9 +14,6 @@ from typing import Any
 from runtime.errors import WorkerError
 from weights import files
 
-PARTS = ["model_index.json", "*/*.json", "*/*.txt", "*/*.fp16.safetensors"]
-"""What to download of a pipeline: one precision of everything, and not the same once more as a single file."""
-ONE_MODEL = ["*.json", "*.safetensors"]
 LIBRARIES = {"diffusers", "transformers"}
 """Whose classes a pipeline may name; another name would be code of its own."""
 BASE = ("StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline", "StableDiffusionXLInpaintPipeline")
@@ -63,7 +60,7 @@ def pipeline(
             hint="Convert it on a machine that trusts it: StableDiffusionXLPipeline.from_single_file(FILE)"
             ".save_pretrained(FOLDER), then name the folder.",
         )
-    folder = files.folder(name, revision, options, PARTS, pointer)
+    folder = files.folder(name, revision, options, pointer)
     index = _json(folder / "model_index.json", name, pointer)
     kind = index.get("_class_name")
     foreign = sorted(
@@ -99,7 +96,7 @@ def control_folder(name: str, text_width: int, options: Mapping[str, Any], point
 
     Raises WorkerError ``model_not_found``.
     """
-    folder = files.folder(name, None, options, ONE_MODEL, pointer)
+    folder = files.folder(name, None, options, pointer)
     config = _json(folder / "config.json", name, pointer)
     if config.get("_class_name") != "ControlNetModel":
         raise _unfit(name, f"not a ControlNet: its config.json says {config.get('_class_name')}", pointer)
@@ -113,11 +110,7 @@ def control_folder(name: str, text_width: int, options: Mapping[str, Any], point
 def lora_file(lora: Mapping[str, Any], options: Mapping[str, Any], pointer: str) -> Path:
     """The file of a LoRA. Raises WorkerError ``model_not_found`` where it is not clear which, or it is a pickle."""
     name = lora["path"] or lora["id"]
-    where = (
-        Path(name)
-        if lora["path"]
-        else files.folder(name, None, options, [lora["file"] or "*.safetensors"], f"{pointer}/id")
-    )
+    where = Path(name) if lora["path"] else files.folder(name, None, options, f"{pointer}/id")
     if where.is_dir():
         found = sorted(file.name for file in where.glob("*.safetensors"))
         if lora["file"] is None and len(found) != 1:

@@ -183,7 +183,7 @@ class Models:
 
     def _other_vae(self, name: str, half: bool) -> Any:
         pointer = "/engine_options/vae"
-        folder = files.folder(name, None, self._options, sdxl_files.ONE_MODEL, pointer)
+        folder = files.folder(name, None, self._options, pointer)
         found = sdxl_files.variant(folder, name, half, pointer)
         return self._read(AutoencoderKL, folder, name, pointer, variant=found)
 
