@@ -20,10 +20,16 @@ def transformers_folder(model_id: str, revision: str | None, options: Mapping[st
     return _checked(folder(model_id, revision, options), model_id)
 
 
-def folder(model_id: str, revision: str | None, options: Mapping[str, Any], pointer: str = "/model/id") -> Path:
+def folder(
+    model_id: str,
+    revision: str | None,
+    options: Mapping[str, Any],
+    pointer: str = "/model/id",
+    only: str | None = None,
+) -> Path:
     """The folder with a model's files: its own path, or where an id was downloaded to, as far as it was.
 
-    ``pointer`` is where the request names the model. Raises WorkerError ``model_not_found``, saying what to do.
+    ``pointer`` is where the request names the model, ``only`` the one file of it that is wanted. Raises WorkerError ``model_not_found``, saying what to do.
     """
     if Path(model_id).is_dir():
         return Path(model_id)
@@ -47,6 +53,7 @@ def folder(model_id: str, revision: str | None, options: Mapping[str, Any], poin
     except (LocalEntryNotFoundError, HFValidationError) as error:
         command = ["storygen", "models", "download", model_id]
         command += ["--revision", revision] if revision else []
+        command += ["--include", only] if only else []
         command += ["--models-dir", str(models_dir)] if models_dir else []
         raise WorkerError(
             "model_not_found",

@@ -110,7 +110,7 @@ def control_folder(name: str, text_width: int, options: Mapping[str, Any], point
 def lora_file(lora: Mapping[str, Any], options: Mapping[str, Any], pointer: str) -> Path:
     """The file of a LoRA. Raises WorkerError ``model_not_found`` where it is not clear which, or it is a pickle."""
     name = lora["path"] or lora["id"]
-    where = Path(name) if lora["path"] else files.folder(name, None, options, f"{pointer}/id")
+    where = Path(name) if lora["path"] else files.folder(name, None, options, f"{pointer}/id", lora["file"])
     if where.is_dir():
         found = sorted(file.name for file in where.glob("*.safetensors"))
         if lora["file"] is None and len(found) != 1:
