@@ -1,4 +1,6 @@
-"""Many films at once: stage by stage over all of them, so that every model is loaded once.
+"""Many films at once: stage by stage over all of them, so that every model is loaded once, however many they are.
+
+Where two models take turns within a stage, all films go as far as the change before any goes on.
 
 A story that fails leaves the others alone; the same command again continues what is not done.
 """
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -93,7 +95,10 @@ def make_films(stories: Sequence[Story], reports: Sequence[Report], order: Order
             one.step(one.enter)
         for name, make in order.stages():
             for one in under_way:
-                one.step(partial(one.stage, name, make))
+                one.begin(name, make)
+            while going_on := [one for one in under_way if one.goes_on]:
+                for one in going_on:
+                    one.step(one.turn)
         for one in under_way:
             one.step(one.finish)
             one.step(partial(one.leave, None, None, None))
@@ -105,6 +110,7 @@ class _UnderWay:
     def __init__(self, story: Story, report: Report, order: Order, pool: Pool) -> None:
         self.story, self._report, self._order, self._pool = story, report, order, pool
         self._production: Production | None = None
+        self._turns: Iterator[None] | None = None
         self._over = False
 
     def step(self, do: Callable[[], None]) -> None:
@@ -130,9 +136,22 @@ class _UnderWay:
         self._production = production.__enter__()
         self._production.check_models()
 
-    def stage(self, name: str, make: Stage) -> None:
+    def begin(self, name: str, make: Stage) -> None:
+        """Have ``turn`` go through this stage."""
         if self._production is not None:
-            self._production.stage(name, make)
+            self._turns = self._production.turns(name, make)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is more to do in the stage."""
+        return self._turns is not None and not self._over
+
+    def turn(self) -> None:
+        """Go on in the stage as far as its next change of models, or to its end."""
+        try:
+            next(self._turns or iter(()))
+        except StopIteration:
+            self._turns = None
 
     def finish(self) -> None:
         if self._production is not None:

@@ -21,7 +21,8 @@ from orchestrator.profile import TEXT_STAGES
 from orchestrator.progress import Report
 from orchestrator.report import PAGE, write_page
 from orchestrator.run import MARK, Run, Wishes
-from orchestrator.stages import STAGES, Stage
+from orchestrator.stages import STAGES, TAKING_TURNS, Stage
+from orchestrator.stages.judging import Turns
 from orchestrator.subject import NEEDED, Subject
 
 FAMILIES = ["speech_synthesis", "image_generation", "video_generation", "media_processing"]
@@ -127,10 +128,18 @@ class Production:
                 self.run.pool.engine(family, settings["engine"], op, settings["python"])
 
     def stage(self, name: str, make: Stage) -> None:
-        """Go through one stage. The last one's clock starts when all that it needs is there."""
+        """Go through one stage."""
+        for _ in self.turns(name, make):
+            pass
+
+    def turns(self, name: str, make: Stage) -> Turns[None]:
+        """Go through one stage, with a pause wherever it goes on with another model.
+
+        The last one's clock starts when all that it needs is there.
+        """
         if name == STAGE_NAMES[-1]:
             self.making.gather()
-        _stage(name, make, self.making, self.stages)
+        yield from _stage(name, make, self.making, self.stages)
 
     def finish(self) -> None:
         """Wait for what is still under way and put the results where a person looks for them."""
@@ -190,12 +199,16 @@ def make_film(
     return production.manifest
 
 
-def _stage(name: str, make: Stage, making: Making, stages: dict[str, dict[str, Any]]) -> None:
+def _stage(name: str, make: Stage, making: Making, stages: dict[str, dict[str, Any]]) -> Turns[None]:
     """Run a stage. What it has begun may go on after it; the stage counts as done when that is."""
     run, begun = making.run, time.monotonic()
     stages[name] = {"state": "running", "why": None, "began_s": round(begun - run.began, 3)}
     run.report.stage_started(name, None)
-    skipped = make(making)
+    skipped = None
+    if name in TAKING_TURNS:
+        yield from TAKING_TURNS[name](making)
+    else:
+        skipped = make(making)
 
     def done() -> None:
         items = [item for item in list(run.items) if item.stage == name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from orchestrator.making import Making
 from orchestrator.stages import (
@@ -18,6 +18,7 @@ from orchestrator.stages import (
     video,
     voice,
 )
+from orchestrator.stages.judging import Turns
 
 Stage = Callable[[Making], str | None]
 """Does its part; returns why it was skipped, if it was."""
@@ -35,3 +36,6 @@ STAGES: tuple[tuple[str, Stage], ...] = (
     ("video", video.make),
     ("post", post.make),
 )
+
+TAKING_TURNS: Mapping[str, Callable[[Making], Turns[None]]] = {"keyframes": keyframes.turns}
+"""Stages with several models that do not fit into one card: the same work, with a pause before each change."""

@@ -1,22 +1,24 @@
 """Which picture of each shot is kept: a vision model scores every one against what the shot is about.
 
 All shots are drawn, then all pictures are scored, then those that fail are drawn again: the two models, which seldom
-fit into one card, take turns once a round and not once a picture. At the end the chosen ones are compared.
+fit into one card, take turns once a round and not once a picture. At the end the chosen ones are compared. The steps
+are generators that pause at each turn, so that a batch can have the films of all stories drawn, then judged.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestrator.errors import StorygenError
 from orchestrator.item import Item
 from orchestrator.making import Making, item_name
 
+T = TypeVar("T")
 VERSION = "1"
 WINDOW = 6
 """Pictures compared in one question; the last one stands in the next question too. Models lose track of more."""
@@ -24,6 +26,8 @@ MAX_ADVICE = 3
 """Suggestions of the judge that go into the next prompt; more drown the prompt."""
 
 Shot = Mapping[str, Any]
+Turns = Generator[None, None, T]
+"""Pauses where the next step takes another model; what it returns is the result."""
 Draw = Callable[[Shot, str, int, Sequence[str]], Item]
 """Draws a shot: (shot, item's name, roll from 0, suggestions of the judge) -> an item with ``images``."""
 
@@ -67,21 +71,22 @@ class Selection:
         self._attempts: dict[int, list[Attempt]] = defaultdict(list)
         self._compared: dict[tuple[Path, ...], Item] = {}
 
-    def choose(self) -> list[Path]:
+    def choose(self) -> Turns[list[Path]]:
         """The kept picture of every shot, in order.
 
         Raises StorygenError, as any item does, and ``invalid_request`` where an edited choice names no picture.
         """
-        self._roll(self._making.shots)
+        yield from self._roll(self._making.shots)
         for _ in range(self._gate["rerolls"]):
             failing = [
                 shot for shot in self._making.shots if self._best(shot["number"]).worth < self._gate["threshold"]
             ]
             if not failing:
                 break
-            self._roll(failing)
+            yield
+            yield from self._roll(failing)
         chosen = {shot["number"]: self._best(shot["number"]) for shot in self._making.shots}
-        harmony = self._harmonised(chosen)
+        harmony = yield from self._harmonised(chosen)
         return self._kept(chosen, harmony)
 
     def _best(self, number: int) -> Attempt:
@@ -89,11 +94,12 @@ class Selection:
 
     # Rounds
 
-    def _roll(self, shots: Iterable[Shot]) -> None:
+    def _roll(self, shots: Iterable[Shot]) -> Turns[None]:
         """Draw these shots once more, then have all the new pictures judged."""
         drawing = [partial(self._drawn, shot) for shot in shots]
         drawn = self._together(drawing, self._making.settings("keyframes"), "image_generation", "generate")
         pictures = [attempt for attempts in drawn for attempt in attempts]
+        yield
         judging = [partial(self._judged, attempt) for attempt in pictures]
         for attempt in self._together(judging, self._judge, "vision_language", "validate_scene"):
             self._attempts[attempt.shot].append(attempt)
@@ -141,7 +147,7 @@ class Selection:
 
     # All together
 
-    def _harmonised(self, chosen: dict[int, Attempt]) -> dict[str, Any] | None:
+    def _harmonised(self, chosen: dict[int, Attempt]) -> Turns[dict[str, Any] | None]:
         """Draw the shot that fits the others least again, as often as allowed, and keep what fits better.
 
         ``chosen`` is changed. Returns {score, analysis[]} of the set that is kept; None for a film of one shot.
@@ -155,7 +161,8 @@ class Selection:
                 break
             worst = min(open_ones, key=lambda number: found.of_shot[number])
             seen = len(self._attempts[worst])
-            self._roll([self._making.shots[worst - 1]])
+            yield
+            yield from self._roll([self._making.shots[worst - 1]])
             fresh = max(self._attempts[worst][seen:], key=lambda attempt: attempt.worth)
             if fresh.worth < min(self._gate["threshold"], chosen[worst].worth):
                 continue

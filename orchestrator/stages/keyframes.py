@@ -15,7 +15,7 @@ from orchestrator.depiction import depiction, unwanted
 from orchestrator.errors import StorygenError
 from orchestrator.item import Item
 from orchestrator.making import Making, item_name
-from orchestrator.stages.judging import Draw, Selection
+from orchestrator.stages.judging import Draw, Selection, Turns
 from orchestrator.styles import style
 
 CAMERA_ROOM = 1.2
@@ -31,11 +31,17 @@ STYLE_IGNORED = "style_ignored"
 
 def make(making: Making) -> None:
     """Draw every shot; with a vision model, until each picture shows what its shot is about."""
+    for _ in turns(making):
+        pass
+
+
+def turns(making: Making) -> Turns[None]:
+    """The same, with a pause wherever the vision model follows on the one that draws, or this one on it."""
     settings = making.settings("keyframes")
     making.run.report.stage_items("keyframes", len(making.shots))
     draw = drawing(making)
     if is_judged(making):
-        making.keyframe_jobs = [_known(path) for path in Selection(making, draw).choose()]
+        making.keyframe_jobs = [_known(path) for path in (yield from Selection(making, draw).choose())]
         return
 
     def drawn(shot: Mapping[str, Any]) -> Path:

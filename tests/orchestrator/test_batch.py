@@ -16,6 +16,13 @@ def batch_file(folder: Path, *entries: Any) -> Path:
     return path
 
 
+def score(value: float) -> dict[str, Any]:
+    """A judge's answer about one picture."""
+    found: dict[str, Any] = {"matching": [], "mismatched": [], "suggestions": []}
+    how = {"is_valid": value >= 0.6, "explanation": "", "tokens_generated": 1, "seed": None}
+    return {"match_score": value, **found, **how}
+
+
 def told(folder: Path, name: str, text: str) -> str:
     (folder / name).write_text(f"language: en\n\n{text}\n", encoding="utf-8")
     return name
@@ -60,6 +67,34 @@ def test_one_that_fails_does_not_stop_the_others_and_workers_are_shared(stories:
     assert accepted(out / "sun") == []
     last = json.loads(again.stdout.splitlines()[-1])
     assert [story["state"] for story in last["stories"]] == ["done", "input_not_found", "done", "engine_unavailable"]
+
+
+def test_the_pictures_of_all_stories_are_drawn_before_the_first_is_judged(tmp_path: Path) -> None:
+    told(tmp_path, "sun.md", "The sun rose over the hill.")
+    told(tmp_path, "moon.md", "The moon set behind the sea.")
+    stories = batch_file(tmp_path, {"story": "sun.md"}, {"story": "moon.md"})
+    judge = tmp_path / "judge.jsonl"
+    judge.write_text("".join(json.dumps({"output": score(value)}) + "\n" for value in (0.9, 0.2, 0.8)), "utf-8")
+    settings = ["vision.engine=scripted", f"vision.engine_options.answers='{judge}'", "keyframes.at_once=1"]
+    options = [*SMALL, *(word for setting in settings for word in ("--set", setting))]
+    done = storygen("batch", stories, "--out", tmp_path / "films", "--to", "keyframes", *options)
+    assert done.returncode == 0, done.stderr
+    taken = sorted(
+        (event["time"], name, event["item"])
+        for name in ("sun", "moon")
+        for event in events(tmp_path / "films" / name)
+        if event["type"] == "accepted" and event["stage"] == "keyframes"
+    )
+    assert [each[1:] for each in taken] == [
+        ("sun", "shot-001"),
+        ("moon", "shot-001"),
+        ("sun", "shot-001_001-score"),
+        ("moon", "shot-001_001-score"),
+        ("moon", "shot-001-again-1"),
+        ("moon", "shot-001-again-1_001-score"),
+    ]
+    manifest = json.loads((tmp_path / "films" / "moon" / "manifest.json").read_text("utf-8"))
+    assert [each["score"] for each in manifest["shots"][0]["pictures"]] == [0.2, 0.8]
 
 
 def test_every_line_that_is_wrong_is_named_and_nothing_is_begun(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ Random weights say noise, the same noise every time: it proves files, interfaces
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +46,29 @@ WINDOW = 2048
 VOCABULARY = 600
 
 
-def qwen2(folder: Path, *, window: int = WINDOW, template: str | None = QWEN_TEMPLATE) -> Path:
+@dataclass(frozen=True)
+class Taught:
+    """What makes a model say known texts instead of noise; ``tiny_models.rigged`` has some."""
+
+    texts: tuple[str, ...]
+    vocabulary: int
+    shape: Mapping[str, Any]
+    """Members of the language model's configuration in place of ``SIZE``."""
+    teach: Callable[[Any, Any], None]
+    """Trains a model: (model, tokenizer)."""
+
+
+def qwen2(
+    folder: Path, *, window: int = WINDOW, template: str | None = QWEN_TEMPLATE, taught: Taught | None = None
+) -> Path:
     """Write a Qwen2 with the generation defaults of Qwen2.5-Instruct into ``folder`` and return it."""
     from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
-    made = tokenizer(QWEN_SPECIALS, template, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    made = tokenizer(QWEN_SPECIALS, template, taught=taught, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     end, padding = made.eos_token_id, made.pad_token_id
     # Real ones have room beyond their tokenizer's words too.
     config = Qwen2Config(
-        **SIZE,
+        **(taught.shape if taught else SIZE),
         vocab_size=len(made) + 24,
         max_position_embeddings=window,
         eos_token_id=end,
@@ -68,7 +84,7 @@ def qwen2(folder: Path, *, window: int = WINDOW, template: str | None = QWEN_TEM
         top_k=20,
         repetition_penalty=1.05,
     )
-    return saved(Qwen2ForCausalLM, config, how, made, folder)
+    return saved(Qwen2ForCausalLM, config, how, made, folder, taught)
 
 
 def llama(folder: Path, *, window: int = WINDOW, template: str | None = LLAMA_TEMPLATE) -> Path:
@@ -90,7 +106,7 @@ def llama(folder: Path, *, window: int = WINDOW, template: str | None = LLAMA_TE
     return saved(LlamaForCausalLM, config, how, made, folder)
 
 
-def tokenizer(specials: tuple[str, ...], template: str | None, **named: Any) -> Any:
+def tokenizer(specials: tuple[str, ...], template: str | None, *, taught: Taught | None = None, **named: Any) -> Any:
     """A byte-level BPE tokenizer with these special tokens; ``named`` says which of them is the end, the padding …"""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -99,22 +115,24 @@ def tokenizer(specials: tuple[str, ...], template: str | None, **named: Any) -> 
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=taught.vocabulary if taught else VOCABULARY,
         special_tokens=list(specials),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    inner.train_from_iterator(CORPUS * 20, trainer)
+    inner.train_from_iterator((taught.texts if taught else CORPUS) * 20, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=inner, chat_template=template, **named)
 
 
-def saved(kind: Any, config: Any, how: Any, tokenizer: Any, folder: Path) -> Path:
-    """Write a model of this class, its weights the same every time."""
+def saved(kind: Any, config: Any, how: Any, tokenizer: Any, folder: Path, taught: Taught | None = None) -> Path:
+    """Write a model of this class, its weights the same every time: random, or what they became by being taught."""
     import torch
 
     with torch.random.fork_rng():
         torch.manual_seed(7)
         model = kind(config)
+        if taught:
+            taught.teach(model, tokenizer)
     model.generation_config = how
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

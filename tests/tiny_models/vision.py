@@ -45,7 +45,9 @@ BRIGHT = 0.6
 """Scale of the projection's weights: with the usual ones hardly anything of a picture reaches the text."""
 
 
-def llava_onevision(folder: Path, *, window: int = WINDOW, template: str | None = LLAVA_TEMPLATE) -> Path:
+def llava_onevision(
+    folder: Path, *, window: int = WINDOW, template: str | None = LLAVA_TEMPLATE, taught: llm.Taught | None = None
+) -> Path:
     """Write a LLaVA-OneVision (SigLIP and Qwen2) into ``folder`` and return it."""
     from transformers import (
         GenerationConfig,
@@ -58,11 +60,11 @@ def llava_onevision(folder: Path, *, window: int = WINDOW, template: str | None 
         LlavaOnevisionImageProcessorPil,
     )
 
-    made = _tokenizer(template, "<image>", "<video>")
+    made = _tokenizer(template, "<image>", "<video>", taught=taught)
     tiles = [[SIDE, SIDE], [SIDE, 2 * SIDE], [2 * SIDE, SIDE], [2 * SIDE, 2 * SIDE]]
     config = LlavaOnevisionConfig(
         vision_config=SiglipVisionConfig(**VISION, image_size=SIDE, patch_size=PATCH, vision_use_head=False),
-        text_config=Qwen2Config(**_language(made, window)),
+        text_config=Qwen2Config(**{**_language(made, window), **(taught.shape if taught else {})}),
         image_token_index=made.convert_tokens_to_ids("<image>"),
         video_token_index=made.convert_tokens_to_ids("<video>"),
         vision_feature_layer=-1,
@@ -71,7 +73,7 @@ def llava_onevision(folder: Path, *, window: int = WINDOW, template: str | None 
         image_grid_pinpoints=tiles,
     )
     how = GenerationConfig(eos_token_id=made.eos_token_id, pad_token_id=made.pad_token_id)
-    llm.saved(LlavaOnevisionForConditionalGeneration, config, how, made, folder)
+    llm.saved(LlavaOnevisionForConditionalGeneration, config, how, made, folder, taught)
     LlavaOnevisionImageProcessorPil(size={"height": SIDE, "width": SIDE}, image_grid_pinpoints=tiles).save_pretrained(
         folder
     )
@@ -154,10 +156,15 @@ def idefics3(folder: Path) -> Path:
     return folder
 
 
-def _tokenizer(template: str | None, *specials: str) -> Any:
+def _tokenizer(template: str | None, *specials: str, taught: llm.Taught | None = None) -> Any:
     extra = {"additional_special_tokens": list(specials)}
     return llm.tokenizer(
-        (*llm.QWEN_SPECIALS, *specials), template, eos_token="<|im_end|>", pad_token="<|endoftext|>", **extra
+        (*llm.QWEN_SPECIALS, *specials),
+        template,
+        taught=taught,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        **extra,
     )
 
 
