@@ -267,6 +267,7 @@ def _write_manifest(
         "film": "final.mp4" if state == "done" else None,
         "facts": making.facts or None,
         "stages": {name: dict(stage) for name, stage in stages.items()},
+        "bible": making.bible or None,
         "consistency": making.consistency,
         "shots": [_shot(making, number) for number in range(len(making.shots))],
         "warnings": [
