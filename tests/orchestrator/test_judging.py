@@ -93,6 +93,7 @@ def test_exactly_the_shots_that_fail_are_drawn_again_until_they_pass(film: Film,
     assert history[2]["prompt"].endswith(", black water")
     assert len({each["seed"] for each in history}) == 3
     assert manifest["consistency"] == {"score": 0.8, "analysis": [ANALYSIS]}
+    assert manifest["vision_model"] == {"engine": "scripted", "model": None}
     assert not manifest["warnings"]
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     for each in history:
