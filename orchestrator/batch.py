@@ -1,4 +1,4 @@
-"""Many stories at once: stage by stage over all of them, so that every model is loaded once.
+"""Many films at once: stage by stage over all of them, so that every model is loaded once.
 
 A story that fails leaves the others alone; the same command again continues what is not done.
 """
@@ -16,11 +16,12 @@ from types import TracebackType
 from typing import Any
 
 from orchestrator.errors import SCHEMAS, StorygenError, as_ours
-from orchestrator.pipeline import FAMILIES, Order, Production
+from orchestrator.pipeline import Order, Production, families
 from orchestrator.pool import Pool
 from orchestrator.profile import checked, load
 from orchestrator.progress import Report
 from orchestrator.stages import Stage
+from orchestrator.subject import Subject, idea
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Story:
 
     number: int
     """Line in the file, from 1."""
-    path: Path
+    subject: Subject
     folder: Path
     profile: Mapping[str, Any] = field(default_factory=dict)
     error: StorygenError | None = None
@@ -56,9 +57,9 @@ def read(path: Path, profile: str, settings: Sequence[str], out: Path) -> list[S
             continue
         try:
             entry = checked(json.loads(line), schema, "it", "")
-            folder = out / (entry["out"] or Path(entry["story"]).stem)
+            subject = _subject(entry, path.parent)
             chosen = load(entry["profile"] or profile, [*settings, *entry["set"]])
-            stories.append(Story(number, path.parent / entry["story"], folder, chosen))
+            stories.append(Story(number, subject, out / (entry["out"] or subject.name), chosen))
         except StorygenError as error:
             faults += [f"line {number}: {detail}" for detail in error.details or [error.message]]
         except ValueError as error:
@@ -70,15 +71,22 @@ def read(path: Path, profile: str, settings: Sequence[str], out: Path) -> list[S
         if folders[number] in folders[:number]
     ]
     if faults or not stories:
-        hint = 'A line is an object such as {"story": "crow.md"}; it may have out, profile and set.'
+        hint = 'A line is an object such as {"story": "crow.md"} or {"idea": "…"}; it may have out, profile and set.'
         raise StorygenError("invalid_request", f"{path} is no batch of stories.", hint, faults or ["it has no line"])
     return stories
+
+
+def _subject(entry: Mapping[str, Any], folder: Path) -> Subject:
+    """What a line's film is made from. Raises StorygenError where it names not just one thing."""
+    if (entry["story"] is None) == (entry["idea"] is None):
+        raise StorygenError("usage", "it must have a story or an idea, one of the two")
+    return Subject(story=folder / entry["story"]) if entry["idea"] is None else idea(entry["idea"])
 
 
 def make_films(stories: Sequence[Story], reports: Sequence[Report], order: Order) -> None:
     """Make every film; each story then has its manifest or its error. Ctrl+C ends them all in order."""
     with Pool(retries=order.retries * len(stories), timeout_s=order.timeout_s) as pool, ExitStack() as stack:
-        pool.describe_all(FAMILIES)
+        pool.describe_all(sorted({family for story in stories for family in families(story.profile)}))
         under_way = [_UnderWay(story, report, order, pool) for story, report in zip(stories, reports, strict=True)]
         for one in under_way:
             stack.push(one.leave)
@@ -116,8 +124,11 @@ class _UnderWay:
 
     def enter(self) -> None:
         story = self.story
-        production = Production(story.path, story.profile, story.folder, self._report, self._order, shared=self._pool)
+        production = Production(
+            story.subject, story.profile, story.folder, self._report, self._order, shared=self._pool
+        )
         self._production = production.__enter__()
+        self._production.check_models()
 
     def stage(self, name: str, make: Stage) -> None:
         if self._production is not None:
@@ -141,22 +152,24 @@ class _UnderWay:
 
 def table(stories: Sequence[Story]) -> list[str]:
     """What became of each story, a line each, and the sum."""
-    width = max(len(story.path.name) for story in stories)
+    names = [story.subject.story.name if story.subject.story else story.subject.name for story in stories]
+    width = max(map(len, names))
     said = []
-    for story in stories:
+    for story, name in zip(stories, names, strict=True):
         film = story.folder / "final.mp4"
         end = story.error.message if story.error else str(film) if story.manifest.get("film") else str(story.folder)
-        said.append(f"{story.path.name:<{width}}  {story.state:<10}  {story.seconds:7.1f} s  {end}")
+        said.append(f"{name:<{width}}  {story.state:<10}  {story.seconds:7.1f} s  {end}")
     failed = sum(story.error is not None for story in stories)
     return [*said, f"{len(stories) - failed} of {len(stories)} stories are done"]
 
 
 def as_json(stories: Sequence[Story]) -> list[dict[str, Any]]:
-    """{line, story, folder, state, seconds, error} of each story."""
+    """{line, story, idea, folder, state, seconds, error} of each story."""
     return [
         {
             "line": story.number,
-            "story": str(story.path),
+            "story": str(story.subject.story) if story.subject.story else None,
+            "idea": story.subject.idea,
             "folder": str(story.folder.resolve()),
             "state": story.state,
             "seconds": round(story.seconds, 3),

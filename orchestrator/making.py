@@ -18,11 +18,20 @@ class Making:
 
     run: Run
     profile: Mapping[str, Any]
-    story: Path
-    """The user's story file."""
+    story: Path | None
+    """The user's story file; None where the film is made of an idea."""
     story_text: str
+    idea: str | None = None
+    """The user's idea; None where there is a story."""
     source: Mapping[str, Any] = field(default_factory=dict)
-    """{title, language, paragraphs[]}."""
+    """{title, language, language_given, paragraphs[]}; of an idea the title, the language and the paragraphs come from
+    the stages idea and script."""
+    premise: Mapping[str, Any] = field(default_factory=dict)
+    """What the idea stage kept: {title, premise, tone, theme, hook, …}; nothing where there is a story."""
+    script_edited: bool = False
+    """Whether somebody edited the script by hand: then it is told as it is."""
+    writing: dict[str, Any] = field(default_factory=dict)
+    """What the manifest tells of the stages idea, script and revision, by their names."""
     lines: list[Mapping[str, Any]] = field(default_factory=list)
     """What is spoken: {text, paragraph} each, one voice request a line."""
     narration: Path | None = None
@@ -34,7 +43,14 @@ class Making:
     captions: Mapping[str, Any] = field(default_factory=dict)
     """Format -> artifact."""
     shots: list[Mapping[str, Any]] = field(default_factory=list)
-    """{number, start_s, end_s, num_frames, text, prompt, motion} each."""
+    """{number, start_s, end_s, num_frames, text, description, prompt, mood, camera, motion} each."""
+    bible: Mapping[str, Any] = field(default_factory=dict)
+    """What all pictures share: {characters[{name, appearance, shots[]}], place, era, light, palette, style}."""
+    attempts: dict[int, list[Mapping[str, Any]]] = field(default_factory=dict)
+    """Shot's number -> the pictures that were drawn for it, where a vision model judged them: {picture, roll, seed,
+    prompt, score, explanation, suggestions, kept} each."""
+    consistency: Mapping[str, Any] | None = None
+    """{score, analysis[]} of the kept pictures together."""
     keyframe_jobs: list[Future[Path]] = field(default_factory=list)
     """The picture of each shot, on its way: clips are made of the first ones while the last are drawn."""
     clip_jobs: list[Future[Path]] = field(default_factory=list)
@@ -50,8 +66,15 @@ class Making:
         self.keyframes = self.run.wait(self.keyframe_jobs)
         self.clips = self.run.wait(self.clip_jobs)
 
+    def as_stored(self, stage: str, name: str) -> Item | None:
+        """A stage's own document where the run takes the stage as it lies in its folder; else None.
+
+        What it was made from need not be looked at then. Raises StorygenError ``input_not_found`` if it is not there.
+        """
+        return self.run.rule(stage, name, "", {}, dict) if stage in self.run.wishes.as_stored else None
+
     def settings(self, stage: str) -> Mapping[str, Any]:
-        """The stage's part of the profile."""
+        """The stage's part of the profile, with what it takes from ``[text]``."""
         part: Mapping[str, Any] = self.profile[stage]
         return part
 

@@ -1,4 +1,4 @@
-"""A story becomes a film: every stage in order, then the files a person looks for and the manifest of what was done."""
+"""A story or an idea becomes a film: every stage in order, then the files a person looks for and the manifest."""
 
 from __future__ import annotations
 
@@ -12,17 +12,30 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from orchestrator.asking import thinks
 from orchestrator.errors import StorygenError
 from orchestrator.item import PARTIAL, Item, place, remove, write_json
 from orchestrator.making import Making
 from orchestrator.pool import RETRIES, Pool
+from orchestrator.profile import TEXT_STAGES
 from orchestrator.progress import Report
 from orchestrator.report import PAGE, write_page
 from orchestrator.run import MARK, Run, Wishes
 from orchestrator.stages import STAGES, Stage
-from orchestrator.stages.collect import story_text
+from orchestrator.subject import NEEDED, Subject
 
 FAMILIES = ["speech_synthesis", "image_generation", "video_generation", "media_processing"]
+"""Those of every film."""
+MODELS = {
+    **dict.fromkeys(TEXT_STAGES, ("text_generation", "chat")),
+    "recognition": ("speech_recognition", "align"),
+    "vision": ("vision_language", "validate_scene"),
+}
+"""Parts of a profile that may name a model -> the family and the operation it is asked for."""
+IDEAS_ONLY = frozenset({*NEEDED, "revision"})
+"""Stages that ask no model where there is a story."""
+STAGE_OF = {"recognition": "subtitles", "vision": "keyframes"}
+"""Parts of a profile that are no stage of their own -> the stage that uses them."""
 STAGE_NAMES = tuple(name for name, _ in STAGES)
 RESERVE = f".reserve{PARTIAL}"
 RESERVE_BYTES = 64 * 1024
@@ -58,12 +71,18 @@ class Order:
         return Wishes(frozenset(before), self.force, self.reuse)
 
 
+def families(profile: Mapping[str, Any]) -> list[str]:
+    """The worker families that a film of this profile takes."""
+    named = {family: None for part, (family, _) in MODELS.items() if thinks(profile[part])}
+    return [*FAMILIES, *named]
+
+
 class Production:
-    """One story on its way through the stages. Leaving its ``with`` block writes the manifest, whatever happened."""
+    """One film on its way through the stages. Leaving its ``with`` block writes the manifest, whatever happened."""
 
     def __init__(
         self,
-        story: Path,
+        subject: Subject,
         profile: Mapping[str, Any],
         folder: Path,
         report: Report,
@@ -72,21 +91,20 @@ class Production:
         shared: Pool | None = None,
     ) -> None:
         """``shared`` workers are left to others at the end. Raises StorygenError for a story that cannot be read."""
-        text = story_text(story)
+        text = subject.text(profile)
         pool = shared or Pool(retries=order.retries, timeout_s=order.timeout_s)
         self.run = Run(folder, pool, report, order.wishes(), ends_pool=shared is None)
-        self.making = Making(self.run, profile, story, text)
+        self.making = Making(self.run, profile, subject.story, text, subject.idea)
+        self._subject, self._order = subject, order
         self.stages: dict[str, dict[str, Any]] = {}
         self.manifest: dict[str, Any] = {}
         self._started = time.monotonic()
 
     def __enter__(self) -> Production:
         self.run.__enter__()
-        story = self.making.story
         try:
-            self.run.event("run", "run", {"type": "run_started", "story": str(story)})
-            mark = {"v": 1, "story": str(story.resolve()), "profile": self.making.profile}
-            write_json(self.run.folder / MARK, mark)
+            self.run.event("run", "run", {"type": "run_started", "story": self._subject.words})
+            write_json(self.run.folder / MARK, {"v": 1, **self._subject.mark(), "profile": self.making.profile})
             self._note("running", None)
             _take_reserve(self.run.folder / RESERVE)
         except BaseException:
@@ -94,6 +112,19 @@ class Production:
             self.run.__exit__(None, None, None)
             raise
         return self
+
+    def check_models(self) -> None:
+        """Look whether the engines that stages ask for a model can be used here, before anything is made.
+
+        What only the engine itself knows, such as a wrong key, is said when it is first asked. Raises StorygenError
+        ``engine_unavailable``.
+        """
+        coming = {name for name, _ in self._order.stages()} - self.run.wishes.as_stored
+        for part, (family, op) in MODELS.items():
+            settings = self.making.settings(part)
+            used = STAGE_OF.get(part, part) in coming and (self.making.idea is not None or part not in IDEAS_ONLY)
+            if used and thinks(settings) and not settings["fallback"]:
+                self.run.pool.engine(family, settings["engine"], op, settings["python"])
 
     def stage(self, name: str, make: Stage) -> None:
         """Go through one stage. The last one's clock starts when all that it needs is there."""
@@ -143,15 +174,16 @@ def _take_reserve(path: Path) -> None:
 
 
 def make_film(
-    story: Path, profile: Mapping[str, Any], folder: Path, report: Report, order: Order | None = None
+    subject: Subject, profile: Mapping[str, Any], folder: Path, report: Report, order: Order | None = None
 ) -> dict[str, Any]:
     """Run the stages in ``folder``; returns the manifest, which lies there as ``manifest.json`` too.
 
     What was finished before is used again. Raises StorygenError; the manifest then says how far it came.
     """
     order = order or Order()
-    with Production(story, profile, folder, report, order) as production:
-        production.run.pool.describe_all(FAMILIES)
+    with Production(subject, profile, folder, report, order) as production:
+        production.run.pool.describe_all(families(profile))
+        production.check_models()
         for name, make in order.stages():
             production.stage(name, make)
         production.finish()
@@ -230,15 +262,14 @@ def _write_manifest(
         "title": making.source.get("title"),
         "language": making.source.get("language"),
         "language_given": making.source.get("language_given"),
+        "writing": making.writing,
         "seconds": round(time.monotonic() - started, 3),
         "film": "final.mp4" if state == "done" else None,
         "facts": making.facts or None,
         "stages": {name: dict(stage) for name, stage in stages.items()},
-        "vision_model": None,
-        "shots": [
-            {**shot, "keyframe": _inside(folder, making.keyframe_jobs, n), "clip": _inside(folder, making.clip_jobs, n)}
-            for n, shot in enumerate(making.shots)
-        ],
+        "vision_model": _judge(making),
+        "consistency": making.consistency,
+        "shots": [_shot(making, number) for number in range(len(making.shots))],
         "warnings": [
             {"stage": item.stage, "item": item.name, **warning} for item in items for warning in item.warnings
         ],
@@ -253,6 +284,24 @@ def _write_manifest(
             remove(unfinished)  # on a full disk the manifest needs its room
     write_json(folder / "manifest.json", manifest)
     return manifest
+
+
+def _judge(making: Making) -> dict[str, Any] | None:
+    """{engine, model} of what scored the pictures; None where nobody did. A null model is the engine's own choice."""
+    settings = making.settings("vision")
+    return {"engine": settings["engine"], "model": settings["model"].get("id")} if making.attempts else None
+
+
+def _shot(making: Making, number: int) -> dict[str, Any]:
+    """A shot with its picture and clip, and where pictures were judged with all that were drawn for it."""
+    folder, shot = making.run.folder, making.shots[number]
+    tried = making.attempts.get(shot["number"])
+    return {
+        **shot,
+        "keyframe": _inside(folder, making.keyframe_jobs, number),
+        "clip": _inside(folder, making.clip_jobs, number),
+        **({"pictures": [{**each, "picture": f"keyframes/{each['picture']}"} for each in tried]} if tried else {}),
+    }
 
 
 def _item(item: Item) -> dict[str, Any]:

@@ -19,11 +19,11 @@ from orchestrator.errors import StorygenError
 from orchestrator.item import Item, absolute
 from orchestrator.keys import Key
 from orchestrator.making import Making
-from orchestrator.pipeline import FAMILIES, STAGE_NAMES, Order
+from orchestrator.pipeline import STAGE_NAMES, Order, families
 from orchestrator.pool import Pool
 from orchestrator.progress import Report
 from orchestrator.run import LOCK, MARK, Run
-from orchestrator.stages.collect import story_text
+from orchestrator.subject import Subject
 
 T = TypeVar("T")
 WORDS = {
@@ -135,7 +135,7 @@ class Plan(Run):
         elif state not in NOTHING_TO_DO and self._source_elsewhere(stage, name, key):
             state, why = "reusable", f"as in {self.wishes.reuse}"
         self.rows.append(Row(stage, name, state, why))
-        if document is not None and state in TO_MAKE:
+        if document is not None and state in TO_MAKE and stage not in self.wishes.as_stored:
             return Item(stage, name, _NotMade(), False, 0.0, "rules", planned=document())
         if state in TO_MAKE:
             self._unmade.append(folder)
@@ -144,11 +144,16 @@ class Plan(Run):
         return Item(stage, name, absolute(look.stored["output"], folder), True, 0.0, look.stored["engine"])
 
     def work(self, stage: str, name: str, family: str, op: str, input: Mapping[str, Any], **how: Any) -> Item:  # noqa: A002
-        """As in a run. What is made from a file that is to be made is to be made too."""
+        """As in a run. What is made from a file that is to be made is to be made too.
+
+        What a text model is to say anew may come out otherwise, and with it all that follows.
+        """
         made_from = [folder for path in _paths(input) for folder in self._unmade if path.is_relative_to(folder)]
         if made_from:
             self._tainted[stage, name] = made_from[0].relative_to(self.folder).as_posix()
-        return super().work(stage, name, family, op, input, **how)
+        item = super().work(stage, name, family, op, input, **how)
+        self._values_unsure |= family == "text_generation" and bool(self._unmade)
+        return item
 
     def rule(
         self, stage: str, name: str, version: str, inputs: Mapping[str, Any], make: Callable[[], dict[str, Any]]
@@ -166,12 +171,12 @@ def _paths(value: Any) -> list[Path]:
     return [path for item in value for path in _paths(item)] if isinstance(value, (list, tuple)) else []
 
 
-def plan(story: Path, profile: Mapping[str, Any], folder: Path, order: Order, report: Report) -> list[Row]:
+def plan(subject: Subject, profile: Mapping[str, Any], folder: Path, order: Order, report: Report) -> list[Row]:
     """Every item of a run and what would become of it. Raises StorygenError as a run does."""
-    text = story_text(story)
+    text = subject.text(profile)
     with Plan(folder, Pool(), report, order) as run:
-        run.pool.describe_all(FAMILIES)
-        making = Making(run, profile, story, text)
+        run.pool.describe_all(families(profile))
+        making = Making(run, profile, subject.story, text, subject.idea)
         known = True
         for name, make in order.stages():
             before = len(run.rows)

@@ -48,6 +48,10 @@ class Engine:
     """The operation's schema file; its ``$defs.output`` is what a result's ``output`` must be."""
     common: Mapping[str, Any]
     """The schema file that the others refer to."""
+    capabilities: frozenset[str]
+    """What requests may ask of it, such as negative_prompt."""
+    models: Mapping[str, Mapping[str, Any]]
+    """Known model id -> its facts; the first is the engine's own choice."""
 
     @property
     def at_once(self) -> int:
@@ -249,6 +253,8 @@ class Pool:
             _heavy(facts),
             operation,
             said["common"],
+            frozenset(facts["capabilities"]),
+            facts["models"],
         )
 
     def describe(self, family: str, python: str | None = None) -> dict[str, Any]:

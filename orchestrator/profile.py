@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
 
 PROFILES = Path(__file__).parent / "profiles"
+TEXT = "text"
+"""Engine of a stage that does what the table ``[text]`` says."""
+TEXT_STAGES = ("idea", "script", "revision", "scenes", "guidance")
+MODELLESS = frozenset({"none", "rules"})
+"""Engines of a stage that asks no model."""
 ALLOWED_VALUES = "a value is a text, a finite number, true, false, a list or a table"
 KINDS = {
     "object": "a table",
@@ -44,16 +49,45 @@ def complete(profile: Any) -> dict[str, Any]:
     """A profile with its defaults. Raises StorygenError ``invalid_request`` for one that breaks the schema."""
     schema = json.loads((SCHEMAS / "profile.schema.json").read_text(encoding="utf-8"))
     hint = "Correct the profile or the --set; orchestrator/profiles/draft.toml is one to look at."
-    return checked(profile, schema, "the profile", hint, "stage")
+    return _with_text(checked(profile, schema, "the profile", hint, "stage"))
+
+
+def names() -> list[str]:
+    """The profiles that come with storygen."""
+    return sorted(path.stem for path in PROFILES.glob("*.toml"))
+
+
+def _with_text(profile: dict[str, Any]) -> dict[str, Any]:
+    """The profile in which stages with the engine ``text`` have that of the table ``[text]``, and all it says.
+
+    What such a stage says itself counts more: its tables are laid over those of ``[text]``, member by member.
+    """
+    shared = profile[TEXT]
+    asking = [name for name in TEXT_STAGES if profile[name]["engine"] == TEXT]
+    if asking and shared["engine"] in MODELLESS | {TEXT}:
+        raise StorygenError(
+            "invalid_request",
+            f"The profile is wrong: {', '.join(asking)} would use the text model of all stages, but text.engine is "
+            f"{shared['engine']}.",
+            "Name it once for all of them, such as --set text.engine=transformers, or --set text.engine=openai.",
+        )
+    return {**profile, **{name: _laid_over(shared, profile[name]) for name in asking}}
+
+
+def _laid_over(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        name: {**shared[name], **value} if isinstance(value, Mapping) else value or shared[name]
+        for name, value in own.items()
+    }
+    return {**both, "engine": shared["engine"]}
 
 
 def _read(name: str) -> dict[str, Any]:
     own = Path(name)
     path = own if own.suffix == ".toml" else PROFILES / f"{name}.toml"
     if not path.is_file():
-        known = ", ".join(sorted(found.stem for found in PROFILES.glob("*.toml")))
         raise StorygenError(
-            "usage", f"There is no profile {name!r}.", f"Known: {known}; or give the path of a .toml file."
+            "usage", f"There is no profile {name!r}.", f"Known: {', '.join(names())}; or give the path of a .toml file."
         )
     try:
         profile = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -144,6 +178,8 @@ def _allowed(part: Mapping[str, Any]) -> str:
         text += f" from {part['minimum']} to {part['maximum']}"
     if "multipleOf" in part:
         text += f", a multiple of {part['multipleOf']}"
+    if "examples" in part:
+        return f"{text} such as {', '.join(part['examples'])}"
     return f"{text} of small letters, digits and _" if "pattern" in part else text
 
 

@@ -259,11 +259,13 @@ class Run:
         *,
         settings: Mapping[str, Any],
         engine_options: Mapping[str, Any] | None = None,
+        where_able: Mapping[str, Any] | None = None,
     ) -> Item:
         """An item that a worker makes. Every ``Path`` in the input is a file: the key has its content, not its name.
 
         ``settings`` is the stage's part of the profile: engine, model, engine_options, options, python, fallback. When
-        its engine fails, those of ``fallback`` are tried in order, and the item says so in a warning.
+        its engine fails, those of ``fallback`` are tried in order, and the item says so in a warning. ``where_able``
+        are fields of the input, named as the capability that they ask for: only engines that have it are given them.
         """
         own = {**settings.get("engine_options", {}), **(engine_options or {})}
         failures: list[StorygenError] = []
@@ -271,7 +273,9 @@ class Run:
             # A fallback knows nothing of the first engine's model, options and environment.
             chosen = {**settings, "engine": engine, "model": {}, "python": None} if failures else settings
             try:
-                item = self._work_with(stage, name, family, op, input, chosen, {} if failures else own)
+                item = self._work_with(
+                    stage, name, family, op, input, chosen, {} if failures else own, where_able or {}
+                )
             except StorygenError as error:
                 failures.append(error)
                 if error.code not in TRY_NEXT or self.pool.closing or self.pool.overdue:
@@ -281,7 +285,7 @@ class Run:
             if not failures:
                 return item
             message = f"Made by {item.engine}, because {settings['engine']} failed: {failures[0].message}"
-            return self._warned(item, {"code": "engine_fallback", "message": message})
+            return self.warned(item, {"code": "engine_fallback", "message": message})
         raise failures[0]
 
     def _work_with(
@@ -293,15 +297,17 @@ class Run:
         input: Mapping[str, Any],  # noqa: A002 - the wire's word
         settings: Mapping[str, Any],
         options: Mapping[str, Any],
+        where_able: Mapping[str, Any],
     ) -> Item:
         python = settings.get("python")
         engine = self.pool.engine(family, settings["engine"], op, python)
+        able = {field: value for field, value in where_able.items() if field in engine.capabilities}
         request = {
             "v": 1,
             "op": op,
             "engine": engine.name,
             "model": dict(settings.get("model", {})),
-            "input": with_files(dict(input), engine.input_schema),
+            "input": with_files({**able, **input}, engine.input_schema),
             "engine_options": with_files(dict(options), engine.options_schema),
         }
         # The schemas hold the defaults of what the request leaves out.
@@ -331,7 +337,7 @@ class Run:
                 raise StorygenError(
                     "internal_error",
                     f"{stage} {name}: the engine {engine.name} gave a wrong result, which is not kept: {faults[0]}.",
-                    f"That is the engine's fault. Another one: --set {stage}.engine=…",
+                    "That is the engine's fault; the profile can name another one.",
                     faults,
                 )
             return answer
@@ -405,7 +411,7 @@ class Run:
             self.report.item_done(item.stage, item.name, item.warnings)
         return item
 
-    def _warned(self, item: Item, warning: dict[str, str]) -> Item:
+    def warned(self, item: Item, warning: dict[str, str]) -> Item:
         """The item with one more warning, in the list of items too."""
         told = replace(item, warnings=[*item.warnings, warning])
         with self._guard:

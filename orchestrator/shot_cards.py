@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.item import artifacts, read_result
 from orchestrator.markup import Markup, element, joined, link
+from orchestrator.picture_history import history
 from orchestrator.waterfall import took
 
 KINDS = ("keyframe", "clip")
@@ -145,11 +146,15 @@ def _details(shot: Entry, items: Sequence[Entry | None], results: Sequence[Entry
     picture, clip = results
     prompt = picture.get("prompt") or shot["prompt"]
     rows: list[tuple[str, str | Markup | None]] = [
+        ("Seen", shot["description"] if shot["description"] != shot["text"] else None),
+        ("Mood", shot["mood"]),
+        ("Camera", shot["camera"]),
         ("Prompt", prompt if prompt and prompt != shot["text"] else None),
         ("Motion", _motion(clip.get("motion") or shot["motion"])),
         ("Picture", _making(items[0], picture, shot["keyframe"])),
         ("Clip", _making(items[1], clip, shot["clip"])),
         ("Scores", _scores(picture, clip)),
+        ("Tried", history(shot["pictures"]) if shot.get("pictures") else None),
         ("Frames", str(shot["num_frames"])),
     ]
     listed = [joined(element("dt", name), element("dd", value, dir="auto")) for name, value in rows if value]

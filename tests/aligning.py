@@ -15,10 +15,10 @@ from typing import Any
 
 from support import ROOT
 
-from engines.speech_synthesis._word_times import split_words
 from engines.speech_synthesis.espeak import Engine
 from media.alignment import Alignment
 from media.sounding import stretches
+from media.words import split_words
 from orchestrator.stages import collect, script
 from runtime.context import Context
 

@@ -2,20 +2,21 @@
 
 The shapes are recorded in the sense of written down: they follow the public documentation of OpenAI's chat completions
 (https://developers.openai.com/api/docs/api-reference/chat-streaming, …/guides/error-codes) and of Anthropic's messages
-(https://platform.claude.com/docs/en/build-with-claude/streaming, …/api/errors), as of November 2026. No account was
-asked for them.
+(https://platform.claude.com/docs/en/build-with-claude/streaming, …/api/errors), as of November 2026; of its audio
+transcriptions …/api-reference/audio and the types of its SDK. No account was asked for them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import email
 import json
 import os
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -35,6 +36,8 @@ class Answer:
     end: str = "whole"
     silent: bool = False
     """Not even headers come, until the client leaves."""
+    made: Callable[[Request], str] | None = None
+    """Makes the body of what was sent."""
 
 
 @dataclass
@@ -44,6 +47,7 @@ class Request:
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
+    """The JSON document; of a form its fields as text, its file as bytes, and lists of those named ``…[]``."""
 
 
 class Quiet(ThreadingHTTPServer):
@@ -80,7 +84,7 @@ class Service:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                body = _body(self.headers["content-type"], self.rfile.read(int(self.headers["content-length"])))
                 service.requests.append(Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
                 answer = service._answers[min(len(service.requests), len(service._answers)) - 1]
                 service.arrived.set()
@@ -92,7 +96,7 @@ class Service:
                     self.send_header(name, value)
                 self.send_header("transfer-encoding", "chunked")
                 self.end_headers()
-                for part in answer.body:
+                for part in [answer.made(service.requests[-1])] if answer.made else answer.body:
                     self._chunk(part.encode())
                 if answer.end == "stall":
                     self._wait()
@@ -119,6 +123,22 @@ class Service:
                 pass
 
         return Handler
+
+
+def _body(kind: str, data: bytes) -> dict[str, Any]:
+    if not kind.startswith("multipart/form-data"):
+        found: dict[str, Any] = json.loads(data)
+        return found
+    form: dict[str, Any] = {}
+    message = email.message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + data)
+    for part in message.walk():
+        name = part.get_param("name", header="content-disposition")
+        if isinstance(name, str):
+            content = part.get_payload(decode=True)
+            assert isinstance(content, bytes)
+            value = content if part.get_filename() else content.decode()
+            form[name] = [*form.get(name, ()), value] if name.endswith("[]") else value
+    return form
 
 
 @contextlib.contextmanager
@@ -149,6 +169,19 @@ def completion(*pieces: str, finish: str | None = "stop", usage: bool = True, en
         body += [chunk(usage=USED)] if usage else []
         body.append("data: [DONE]\n\n")
     return Answer(headers=EVENTS, body=body, end=end)
+
+
+def transcript(**fields: Any) -> Answer:
+    """A transcription or translation of OpenAI's, whole."""
+    return Answer(body=[json.dumps(fields)])
+
+
+def transcript_stream(*pieces: str, done: bool = True, end: str = "whole", **fields: Any) -> Answer:
+    """A streamed transcription of OpenAI's."""
+    events = [{"type": "transcript.text.delta", "delta": piece} for piece in pieces]
+    if done:
+        events.append({"type": "transcript.text.done", "text": "".join(pieces), **fields})
+    return Answer(headers=EVENTS, body=[f"data: {json.dumps(event)}\n\n" for event in events], end=end)
 
 
 def openai_error(
@@ -216,12 +249,12 @@ def environment(**more: str) -> dict[str, str]:
 
 
 class Worker:
-    """A text_generation worker with --serve. Everything it writes is kept in ``said``."""
+    """A worker with --serve. Everything it writes is kept in ``said``."""
 
-    def __init__(self, *flags: str, **env: str) -> None:
+    def __init__(self, *flags: str, family: str = "text_generation", **env: str) -> None:
         self.said = ""
         self._process = subprocess.Popen(
-            [sys.executable, str(WORKERS / "text_generation.py"), "--serve", *flags],
+            [sys.executable, str(WORKERS / f"{family}.py"), "--serve", *flags],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(**env),
         )  # fmt: skip
         self._stderr = threading.Thread(target=self._drain, daemon=True)

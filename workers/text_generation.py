@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from engines.text_generation import _structured
+from language import structured
 from runtime.errors import WorkerError
 from runtime.request import Family
 from runtime.worker import main
@@ -25,7 +25,7 @@ def needs(op: str, input: Mapping[str, Any]) -> set[str]:  # noqa: A002 - the wi
             pointer=f"/input/messages/{last}/role",
         )
     if input["json_schema"] is not None:
-        _structured.check(input["json_schema"])
+        structured.check(input["json_schema"])
         if input["stop"]:
             raise WorkerError(
                 "invalid_request",

@@ -1,4 +1,4 @@
-"""Stage 0: the user's story becomes ``source.json``: title, language, paragraphs without marks."""
+"""Stage 0: the user's story becomes ``source.json``: title, language, paragraphs without marks; or the idea does."""
 
 from __future__ import annotations
 
@@ -35,52 +35,66 @@ DEFAULT_LANGUAGE = "en"
 
 
 def make(making: Making) -> None:
-    """Read the story file."""
-    inputs = {"text": making.story_text, "name": making.story.stem}
+    """Read the story file, or note what is asked of an idea's film."""
+    film = making.profile["film"]
+    if making.story is None:
+        asked = {"idea": making.idea, **{name: film[name] for name in ("language", "audience", "target_s")}}
+        item = making.run.rule(
+            "collect", "source", VERSION, asked, lambda: {**asked, "language_given": film["language"] is not None}
+        )
+        making.source = item.document()
+        return
+    inputs = {"text": making.story_text, "name": making.story.stem, "language": film["language"]}
     item = making.run.rule("collect", "source", VERSION, inputs, lambda: source(**inputs))
     making.source = item.document()
+    if film["language"] not in {None, making.source["language"]} and not item.edited:
+        message = (
+            f"The story says language: {making.source['language']}, which counts; {film['language']} was asked for."
+        )
+        item.warnings.append(making.run.warn("collect", "source", "language_of_the_story", message))
 
 
-def source(text: str, name: str) -> dict[str, Any]:
+def source(text: str, name: str, language: str | None = None) -> dict[str, Any]:
     """{title, language, language_given, paragraphs[]} of a story, as plain text.
 
-    It may begin with ``title:`` and ``language:`` lines. Without a title the first heading is it, else the file's name.
+    It may begin with ``title:`` and ``language:`` lines. Without a title the first heading is it, else the file's name;
+    without a language it is ``language``, else English.
     Raises StorygenError ``invalid_request`` for a story without words or a language that is no language tag.
     """
     head, body = _head(text)
-    title, paragraphs = _blocks(UNSPOKEN_HTML.sub(" ", body), head.get("title"))
+    title, paragraphs = _blocks(body, head.get("title"))
     if not any(character.isalnum() for paragraph in paragraphs for character in paragraph):
         raise StorygenError(
             "invalid_request",
             f"The story {name} has no words to tell.",
             "Write the text below the title: and language: lines.",
         )
-    language = head.get("language", DEFAULT_LANGUAGE)
-    if not LANGUAGE_TAG.fullmatch(language):
+    given = head.get("language", language)
+    if given is not None and not LANGUAGE_TAG.fullmatch(given):
         raise StorygenError(
-            "invalid_request", f"The story's language is {language!r}.", "Write a language tag such as en, cs or pt-BR."
+            "invalid_request", f"The story's language is {given!r}.", "Write a language tag such as en, cs or pt-BR."
         )
     return {
-        "title": _short(title or name.replace("_", " ").replace("-", " ").title()),
-        "language": language,
-        "language_given": "language" in head,
+        "title": short(title or name.replace("_", " ").replace("-", " ").title()),
+        "language": given or DEFAULT_LANGUAGE,
+        "language_given": given is not None,
         "paragraphs": paragraphs,
     }
 
 
-def story_text(path: Path) -> str:
-    """The text of a story file. Raises StorygenError ``input_not_found`` or ``input_unreadable``."""
+def story_text(path: Path, what: str = "story") -> str:
+    """The text of a file with a story, or ``what`` it is. Raises ``input_not_found`` or ``input_unreadable``."""
     try:
         if not path.is_file():
             raise StorygenError(
                 "input_not_found",
-                f"There is no story file {path}.",
-                "Give the path of a .txt or .md file with the story's text.",
+                f"There is no {what} file {path}.",
+                f"Give the path of a .txt or .md file with the {what}'s text.",
             )
         if path.stat().st_size > MAX_STORY_BYTES:
             raise StorygenError(
                 "input_unreadable",
-                f"{path} is larger than {MAX_STORY_BYTES // 1_000_000} MB; that is no story for a short video.",
+                f"{path} is larger than {MAX_STORY_BYTES // 1_000_000} MB; that is no {what} for a short video.",
                 "Give a part of it.",
             )
         text = path.read_text(encoding="utf-8-sig")
@@ -164,7 +178,7 @@ def _key_lines(lines: list[str]) -> tuple[dict[str, str], list[str]]:
     return ({}, lines) if unknown else (head, lines[place:])
 
 
-def _short(title: str) -> str:
+def short(title: str) -> str:
     """A title that fits, cut after a word."""
     if len(title) <= MAX_TITLE:
         return title
@@ -184,16 +198,21 @@ class _Story(MarkdownIt):
         return bool(LINK_TARGET.match(url)) and super().validateLink(url)
 
 
+def plain(markdown: str) -> list[tuple[bool, str]]:
+    """(is a heading, text without marks) of each block of a text that somebody marked up; none is empty."""
+    return [(is_heading, text) for is_heading, text in _texts(_Story(), UNSPOKEN_HTML.sub(" ", markdown)) if text]
+
+
 def _blocks(markdown: str, title: str | None) -> tuple[str | None, list[str]]:
     """(title, paragraphs) as plain text; pictures, HTML tags and rules are left out.
 
     A first heading is the title if there is none yet, and it is not spoken if it says the title; all else is spoken.
     """
     paragraphs: list[str] = []
-    for is_heading, text in _texts(_Story(), markdown):
+    for is_heading, text in plain(markdown):
         if is_heading and not paragraphs and (title or text) == text and len(text) <= MAX_TITLE:
             title = text
-        elif text:
+        else:
             paragraphs.append(text)
     return title, paragraphs
 

@@ -1,48 +1,139 @@
-"""Stage 8: one picture a shot. Without a vision model none is scored."""
+"""Stage 8: one picture a shot, scored and drawn again where there is a vision model."""
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from orchestrator.asking import thinks
+from orchestrator.depiction import depiction, unwanted
+from orchestrator.errors import StorygenError
+from orchestrator.item import Item
 from orchestrator.making import Making, item_name
+from orchestrator.stages.judging import Draw, Selection
+from orchestrator.styles import style
 
 CAMERA_ROOM = 1.2
 """Pictures are this much larger than the film, so that a camera move never has to enlarge them."""
 MAX_SIDE = 4096
-
+NATIVE_STEP = 64
+"""Sides of the pictures that diffusion models were trained on are multiples of it."""
+SEEDS_A_ROLL = 1000
+"""The variants of one roll count their seeds up from its first; those of the next roll begin this far on."""
 SETTING_LENGTH = 10_000  # characters
+STYLE_IGNORED = "style_ignored"
 
 
 def make(making: Making) -> None:
-    """Draw every shot."""
+    """Draw every shot; with a vision model, until each picture shows what its shot is about."""
     settings = making.settings("keyframes")
     making.run.report.stage_items("keyframes", len(making.shots))
-    size = {side: min(MAX_SIDE, 2 * round(making.size[side] * CAMERA_ROOM / 2)) for side in ("width", "height")}
-    pictures = settings["engine_options"].get("pictures")  # the user's own, one a shot
+    draw = drawing(making)
+    if is_judged(making):
+        making.keyframe_jobs = [_known(path) for path in Selection(making, draw).choose()]
+        return
 
     def drawn(shot: Mapping[str, Any]) -> Path:
-        # The seed follows the words: a shot that moves to another place in the story keeps its picture.
-        seed = (making.profile["film"]["seed"] + zlib.crc32(shot["prompt"].encode())) % 2**32
-        own = {"pictures": Path(pictures).absolute(), "first_picture": shot["number"] - 1} if pictures else {}
-        if settings["engine"] == "storyboard" and not pictures:
-            own = {**story_options(making.source), **settings["engine_options"]}
-        item = making.run.work(
-            "keyframes",
-            item_name("shot", shot["number"]),
-            "image_generation",
-            "generate",
-            {**size, "seed": seed, **settings["input"], "prompts": [shot["prompt"]]},
-            settings=settings,
-            engine_options=own,
-        )
-        return Path(item.output["images"][0]["path"])
+        return Path(draw(shot, item_name("shot", shot["number"]), 0, ()).output["images"][0]["path"])
 
     jobs = [partial(drawn, shot) for shot in making.shots]
     making.keyframe_jobs = making.run.beside("keyframes", jobs, settings, "image_generation", "generate")
+
+
+def is_judged(making: Making) -> bool:
+    """Whether a vision model chooses the pictures. The user's own ones nobody judges."""
+    own = making.settings("keyframes")["engine_options"].get("pictures")
+    return making.settings("vision")["engine"] != "none" and not own
+
+
+def drawing(making: Making) -> Draw:
+    """How a shot of this film is drawn."""
+    settings, look = making.settings("keyframes"), style(making.profile["film"]["style"])
+    size = picture_size(making)
+    variants = {"num_images_per_prompt": making.profile["gate"]["variants"]} if is_judged(making) else {}
+
+    def draw(shot: Mapping[str, Any], name: str, roll: int, advice: Sequence[str]) -> Item:
+        prompt, options = request(making, shot)
+        # The seed follows the words: a shot that moves to another place in the story keeps its picture.
+        seed = (making.profile["film"]["seed"] + zlib.crc32(shot["prompt"].encode()) + roll * SEEDS_A_ROLL) % 2**32
+        prompt = ", ".join([prompt.rstrip(". "), *advice]) if advice else prompt
+        item = making.run.work(
+            "keyframes",
+            name,
+            "image_generation",
+            "generate",
+            {**size, **variants, **settings["input"], "prompts": [prompt]},
+            settings=settings,
+            engine_options=options,
+            where_able={"negative_prompt": unwanted(look), "seed": seed},
+        )
+        if item.engine == "storyboard" and look and shot is making.shots[0] and not roll:
+            message = f"The engine storyboard draws in one style only: {making.profile['film']['style']} is left out."
+            item.warnings.append(making.run.warn("keyframes", name, STYLE_IGNORED, message))
+        return item
+
+    return draw
+
+
+def picture_size(making: Making) -> dict[str, int]:
+    """{width, height} in pixels to ask the engine for.
+
+    A model that was trained at one size gets the film's shape in as many pixels, which the clip's engine enlarges; any
+    other engine draws with room for the camera.
+    """
+    width, height = making.size["width"], making.size["height"]
+    if native := _native_side(making):
+        shape = math.sqrt(width / height)
+        sides = {"width": native * shape, "height": native / shape}
+        return {name: NATIVE_STEP * max(1, round(side / NATIVE_STEP)) for name, side in sides.items()}
+    return {side: min(MAX_SIDE, 2 * round(making.size[side] * CAMERA_ROOM / 2)) for side in ("width", "height")}
+
+
+def _native_side(making: Making) -> int | None:
+    """Side in pixels of the square pictures that the stage's model was trained on, where its engine knows.
+
+    A model that the engine does not know is taken to be like its own choice.
+    """
+    settings = making.settings("keyframes")
+    try:
+        engine = making.run.pool.engine("image_generation", settings["engine"], "generate", settings["python"])
+    except StorygenError:  # the items will say it, or a fallback draw them
+        return None
+    facts = engine.models.get(settings["model"].get("id") or "") or next(iter(engine.models.values()), {})
+    side: int | None = facts.get("native_side")
+    return side
+
+
+def _known(path: Path) -> Future[Path]:
+    future: Future[Path] = Future()
+    future.set_result(path)
+    return future
+
+
+def request(making: Making, shot: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """(prompt, engine_options) of a shot's picture."""
+    settings = making.settings("keyframes")
+    prompt, options = depiction(shot, making.bible, style(making.profile["film"]["style"])), settings["engine_options"]
+    if settings["engine"] == "storyboard":  # it draws every word that it knows: looks and colours would be things
+        prompt, options = shot["prompt"], {**panel_options(making, shot), **options}
+    if pictures := options.get("pictures"):  # the user's own, one a shot
+        options = {"pictures": Path(pictures).absolute(), "first_picture": shot["number"] - 1}
+    return prompt, dict(options)
+
+
+def panel_options(making: Making, shot: Mapping[str, Any]) -> dict[str, str]:
+    """The language of a shot's prompt, and what its words leave open. What a model wrote is English."""
+    if not thinks(making.settings("scenes")) or shot["prompt"] == shot["text"]:
+        return story_options(making.source)
+    names = [one["name"] for one in making.bible.get("characters", ())[:1]]
+    world = [*(making.bible.get(name) for name in ("place", "era")), *names]
+    setting = ". ".join(filter(None, world))
+    return {"language": "en", **({"setting": setting} if setting else {})}
 
 
 def story_options(source: Mapping[str, Any]) -> dict[str, str]:

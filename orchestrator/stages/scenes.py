@@ -1,17 +1,22 @@
-"""Stage 6: shots. Rules group the sentences; every cut lies between two captions, best between two paragraphs."""
+"""Stage 6: shots. Rules group the sentences; every cut lies between two captions, best between two paragraphs.
+
+With a text model the captions that it would cut after become better places, and it says what each shot shows.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from orchestrator import shot_ideas
+from orchestrator.asking import thinks
 from orchestrator.making import Making
 from orchestrator.motion import motions
 
-VERSION = "4"
+VERSION = "5"
 MIN_SHOT_S, IDEAL_SHOT_S, MAX_SHOT_S = 2.0, 5.0, 10.0
 BETWEEN_PARAGRAPHS_COST = -5.0
 """A shot that goes on into the next paragraph is as bad as one that is 2.2 seconds off the ideal."""
@@ -23,6 +28,19 @@ INSIDE_SPEECH_COST = 5.0
 INSIDE_PHRASE_COST = 30.0
 """A cut within a phrase costs more than the longest shot allowed."""
 OUT_OF_BOUNDS_COST = 10_000.0
+PROPOSED_COST = -10.0
+"""On top of it where the model would cut, so that a comma is as good as a sentence's end; but not within a phrase."""
+COUNTER_MOVE = {
+    "zoom_in": "zoom_out",
+    "zoom_out": "zoom_in",
+    "pan_left": "pan_right",
+    "pan_right": "pan_left",
+    "pan_up": "pan_down",
+    "pan_down": "pan_up",
+    "orbit": "zoom_in",
+    "hold": "zoom_in",
+}
+"""What takes the place of a move that the shot before has too."""
 PHRASE_END = re.compile(r"[,;:،；：，、…–—-][\"'”’»)\]」』\s]*$")
 SENTENCE_END = re.compile(r"[.!?…。！？؟।]$")
 """In a speech, which is one line however many sentences it has."""
@@ -36,7 +54,7 @@ Cue = Mapping[str, Any]
 
 
 def make(making: Making) -> None:
-    """Cut the film into shots."""
+    """Cut the film into shots, and say what each shows."""
     inputs: dict[str, Any] = {
         "cues": making.cues,
         "words": making.words,
@@ -44,9 +62,39 @@ def make(making: Making) -> None:
         "fps": making.size["fps"],
         "paragraphs": [line["paragraph"] for line in making.lines],
         "language": making.source["language"],
+        "cut_after": [],
     }
-    item = making.run.rule("scenes", "shots", VERSION, inputs, lambda: {"shots": shots(**inputs)})
-    making.shots = item.document()["shots"]
+    ideas: dict[str, Any] = {}
+    unseen: list[str] = []
+    if thinks(making.settings("scenes")):
+        texts = [joined([word["word"] for word in making.words[slice(*cue["words"])]]) for cue in making.cues]
+        inputs["cut_after"] = shot_ideas.cut_proposals(making, texts, IDEAL_SHOT_S, (MIN_SHOT_S, MAX_SHOT_S))
+        found, unseen = shot_ideas.picture_ideas(making, shots(**inputs))
+        ideas = {str(number): idea for number, idea in found.items()}  # JSON has no other names
+    item = making.run.rule(
+        "scenes", "shots", VERSION, {**inputs, "ideas": ideas}, lambda: {"shots": pictured(shots(**inputs), ideas)}
+    )
+    for fault in unseen:
+        message = f"{fault}; its picture follows its own words instead."
+        item.warnings.append(making.run.warn("scenes", "shots", "shot_by_rules", message))
+    making.shots = [{**_undescribed(shot["text"]), **shot} for shot in item.document()["shots"]]
+
+
+def pictured(shots: Sequence[Mapping[str, Any]], ideas: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The shots, those with an idea under their number as the model sees them; no move is that of the shot before."""
+    seen = [
+        shot_ideas.with_idea(shot, ideas[str(shot["number"])]) if str(shot["number"]) in ideas else dict(shot)
+        for shot in shots
+    ]
+    for before, shot in pairwise(seen):
+        if shot["motion"]["kind"] == before["motion"]["kind"]:
+            shot["motion"] = {**shot["motion"], "kind": COUNTER_MOVE[shot["motion"]["kind"]]}
+    return seen
+
+
+def _undescribed(text: str) -> dict[str, Any]:
+    """What rules can say of a shot's picture: its words. An edited document of an earlier version has no more."""
+    return {"description": text, "prompt": text, "mood": None, "camera": None}
 
 
 def shots(
@@ -56,14 +104,19 @@ def shots(
     fps: int,
     paragraphs: Sequence[int],
     language: str,
+    cut_after: Collection[int] = (),
 ) -> list[dict[str, Any]]:
     """The shots of a film; their frames add up to the narration's length, rounded up to a whole frame.
 
-    A cue names its words as ``words: [first, last + 1]``, a word its line, ``paragraphs`` the paragraph of each line.
+    ``cut_after`` are cues, counted from 0, after which a cut is welcome. A cue names its words as
+    ``words: [first, last + 1]``, a word its line, ``paragraphs`` the paragraph of each line.
     Every shot has 2 to 10 s where the cues allow it.
     """
     ends = [(before["end_s"] + after["start_s"]) / 2 for before, after in pairwise(cues)] + [duration_s]
     costs = cut_costs(cues, words, paragraphs)
+    for cue, cost in enumerate(costs):
+        if cue in cut_after and cost < INSIDE_PHRASE_COST:
+            costs[cue] += PROPOSED_COST
     total = math.ceil(round(duration_s * fps, 6))
     found: list[dict[str, Any]] = []
     begin = first = 0
@@ -78,7 +131,7 @@ def shots(
                 "end_s": round(end / fps, 4),
                 "num_frames": end - begin,
                 "text": text,
-                "prompt": text,
+                **_undescribed(text),
             }
         )
         begin, first = end, last + 1

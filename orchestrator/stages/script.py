@@ -1,11 +1,14 @@
-"""Stage 2: the lines that are spoken. Without a text model the user's text is the script, a sentence a line."""
+"""Stage 2: the lines that are spoken, a sentence each: the user's text as it is, or a script of the kept idea."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
+from orchestrator import drafts, length
+from orchestrator.item import Item
 from orchestrator.making import Making
 
 VERSION = "3"
@@ -28,11 +31,48 @@ SAYS_WHO = re.compile(r"[^，。！？、：；“「『\s]{0,6}[说說问問道
 
 
 def make(making: Making) -> None:
-    """Cut the story's paragraphs into sentences."""
+    """Cut the story's paragraphs into sentences; those of an idea are written first."""
     source = making.source
-    inputs = {"language": source["language"], "paragraphs": source["paragraphs"]}
-    item = making.run.rule("script", "script", VERSION, inputs, lambda: {"lines": lines(**inputs)})
-    making.lines = item.document()["lines"]
+    if making.idea is None:
+        inputs = {"language": source["language"], "paragraphs": source["paragraphs"]}
+        item = making.run.rule("script", "script", VERSION, inputs, lambda: {"lines": lines(**inputs)})
+    else:
+        item = making.as_stored("script", "script") or _written(making)
+    document = item.document()
+    take(making, document["lines"])
+    making.script_edited = item.edited
+    making.writing["script"] = {
+        "words": length.of(making.source["paragraphs"], source["language"]),
+        **{name: document.get(name) for name in ("target_words", "versions", "kept")},
+        "edited": item.edited,
+    }
+
+
+def take(making: Making, spoken: list[Mapping[str, Any]]) -> None:
+    """Have these lines spoken."""
+    making.lines = spoken
+    if making.idea is not None:
+        texts = [" ".join(line["text"] for line in own) for _, own in groupby(spoken, lambda line: line["paragraph"])]
+        making.source = {**making.source, "paragraphs": texts}
+
+
+def _written(making: Making) -> Item:
+    """The item of the script that a text model writes of the kept idea."""
+    versions = drafts.write(making, "script", "draft", "script", drafts.of_premise(making))
+    wanted = drafts.wish(making)
+    kept = drafts.nearest(versions, wanted)
+    counted = {
+        "target_words": wanted.words,
+        "kept": kept.item,
+        "versions": [{"item": draft.item, "words": draft.words} for draft in versions],
+    }
+    inputs: dict[str, Any] = {"paragraphs": kept.paragraphs, "language": wanted.language}
+    item = making.run.rule(
+        "script", "script", VERSION, {**inputs, **counted}, lambda: {"lines": lines(**inputs), **counted}
+    )
+    if not item.edited:
+        drafts.warn_of(making, "script", item, kept.words, wanted)
+    return item
 
 
 def lines(paragraphs: Sequence[str], language: str) -> list[dict[str, Any]]:

@@ -8,21 +8,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from orchestrator.depiction import depiction, unwanted
 from orchestrator.making import Making, item_name
+from orchestrator.styles import style
 
 
 def make(making: Making) -> None:
     """Animate every keyframe."""
-    settings, fade = making.settings("video"), making.profile["film"]["transition_frames"]
+    settings, film = making.settings("video"), making.profile["film"]
+    look = style(film["style"])
     making.run.report.stage_items("video", len(making.shots))
 
     def animated(shot: Mapping[str, Any], keyframe: Future[Path]) -> Path:
         last = shot["number"] == len(making.shots)
         clip = {
             "image": keyframe.result(),
-            "prompt": shot["prompt"],
+            "prompt": depiction(shot, making.bible, look),
             "motion": shot["motion"],
-            "num_frames": shot["num_frames"] + (0 if last else fade),
+            "num_frames": shot["num_frames"] + (0 if last else film["transition_frames"]),
         }
         item = making.run.work(
             "video",
@@ -31,6 +34,7 @@ def make(making: Making) -> None:
             "animate",
             {**making.size, **settings["input"], **clip},
             settings=settings,
+            where_able={"negative_prompt": unwanted(look)},
         )
         return item.path("video")
 

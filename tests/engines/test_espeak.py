@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from engines.speech_synthesis import _espeak_library
 from engines.speech_synthesis._reading import reading
 from engines.speech_synthesis._scripts import unread
-from engines.speech_synthesis._word_times import Anchor, Word, split_words, timed
+from engines.speech_synthesis._word_times import Anchor, timed
 from engines.speech_synthesis.espeak import Engine
+from media.words import Word, split_words
 from runtime import validation
 from runtime.context import Context
 from runtime.errors import Cancelled, WorkerError

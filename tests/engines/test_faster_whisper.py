@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.server
 import json
 import os
@@ -89,50 +88,22 @@ def refusal(worker: Worker, asked: dict[str, Any]) -> StorygenError:
     return caught.value
 
 
-@contextlib.contextmanager
-def hub(model: Path) -> Iterator[tuple[str, list[str]]]:
-    """A model hub on this machine that has one model, somebody/tiny: (its address, the paths asked for)."""
-    got: list[str] = []
-    sha, files = "0" * 40, sorted(path.name for path in model.iterdir())
+class Hub(http.server.ThreadingHTTPServer):
+    """A model hub on this machine that takes note of what it is asked for, and has nothing."""
 
-    class Hub(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            got.append(self.path)
-            name = self.path.rsplit("/", 1)[-1]
-            body, tag = b"{}", sha
-            if not self.path.startswith(("/api/models/somebody/tiny", "/somebody/tiny")):
-                self.send_response(404)
-                self.send_header("X-Error-Code", "RepoNotFound")
-            else:
-                self.send_response(200)
-                if "/tree/" in self.path:
-                    sizes = [(file, (model / file).stat().st_size) for file in files]
-                    rows = [{"type": "file", "path": file, "size": size, "oid": file} for file, size in sizes]
-                    body = json.dumps(rows).encode()
-                elif "/revision/" in self.path:
-                    found = {"id": "somebody/tiny", "sha": sha, "siblings": [{"rfilename": file} for file in files]}
-                    body = json.dumps(found).encode()
-                else:
-                    body, tag = (model / name).read_bytes(), name
-            self.send_header("ETag", f'"{tag}"')
-            self.send_header("X-Repo-Commit", sha)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        asked = self.asked
 
-        do_HEAD = do_GET
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append(self.path)
+                self.send_error(404)
 
-        def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the name that the library gives it
-            """Say nothing."""
+            do_HEAD = do_GET
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", got
-        server.shutdown()
-        thread.join()
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
 
 def in_this_process(asked: dict[str, Any], **how: Any) -> tuple[Any, dict[str, Any], Any]:
@@ -324,7 +295,7 @@ def test_segments_are_sent_before_the_next_window_is_heard(
         if kind == "delta":
             order.append(kind)
         elif fields["stage"] == "run":
-            assert fields["unit"] == "s"
+            assert fields["unit"] == "seconds"
             seconds.append((fields["current"], fields["total"]))
 
     monkeypatch.setattr(WhisperModel, "encode", noted(WhisperModel.encode, lambda: order.append("window")))
@@ -481,8 +452,8 @@ def test_a_device_that_is_not_here_is_refused(
     [
         ("/no/such/folder", "There is no folder /no/such/folder", "large-v3"),
         ("lage-v3", "There is no folder lage-v3", "large-v3"),
-        ("large-v3", "neither a folder nor downloaded", "hf download Systran/faster-whisper-large-v3"),
-        ("nobody/nothing", "neither a folder nor downloaded", "hf download nobody/nothing"),
+        ("large-v3", "neither a folder nor downloaded", "storygen models download Systran/faster-whisper-large-v3"),
+        ("nobody/nothing", "neither a folder nor downloaded", "storygen models download nobody/nothing"),
     ],
 )
 def test_a_model_that_is_not_here_is_refused_with_the_way_to_get_it(
@@ -495,30 +466,36 @@ def test_a_model_that_is_not_here_is_refused_with_the_way_to_get_it(
     assert hint in (error.hint or "")
 
 
-def test_a_model_of_the_hub_is_downloaded_once(models: dict[str, Path], speech: Path, tmp_path: Path) -> None:
-    asked = request("somebody/tiny", audio=speech, beam_size=1)
-    how = {"device": "cpu", "models_dir": str(tmp_path / "models")}
-    with hub(models["tiny"]) as (endpoint, got):
-        online = {"HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
-        first = worker("speech_recognition", {**asked, "options": how}, "--stream", env=online)
-        assert json.loads(first.stdout.splitlines()[-1]).get("success"), first.stdout
-        assert b'"stage":"download"' in first.stdout
-        assert any(path.endswith("/model.bin") for path in got)
-        got.clear()
-        again = worker("speech_recognition", {**asked, "options": how}, env=online)
-        assert got == []  # what is there is not even asked about
-    offline = worker("speech_recognition", {**asked, "options": {**how, "offline": True}})
-    for done in (again, offline):
-        assert result_of(done)["output"]["text"] == SAID
-
-
-def test_a_model_that_the_hub_does_not_have_is_said_so(models: dict[str, Path], speech: Path, tmp_path: Path) -> None:
-    asked = request("somebody/else", audio=speech)
+def test_a_model_is_never_downloaded_by_surprise(speech: Path, tmp_path: Path) -> None:
+    asked = request("somebody/tiny", audio=speech)
     asked["options"]["models_dir"] = str(tmp_path)
-    with hub(models["tiny"]) as (endpoint, _):
-        done = worker("speech_recognition", asked, env={"HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0"})
-    error = result_of(done)["error"]
-    assert (error["code"], "somebody/else" in error["message"]) == ("model_not_found", True)
+    with Hub() as hub:
+        env = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_address[1]}", "HF_HUB_OFFLINE": "0"}
+        error = result_of(worker("speech_recognition", asked, env=env))["error"]
+        hub.shutdown()
+    assert (error["code"], hub.asked) == ("model_not_found", [])
+    assert "storygen models download somebody/tiny" in error["hint"]
+    assert f"--models-dir {tmp_path}" in error["hint"]
+
+
+@pytest.mark.parametrize("name", ["somebody/tiny", "large-v3"])
+def test_a_model_that_was_downloaded_is_found(
+    name: str, models: dict[str, Path], speech: Path, serving: Worker, tmp_path: Path
+) -> None:
+    repository = {"large-v3": "Systran/faster-whisper-large-v3"}.get(name, name)
+    cache = tmp_path / f"models--{repository.replace('/', '--')}"  # as `hf download --cache-dir` leaves it
+    (cache / "refs").mkdir(parents=True)
+    (cache / "refs" / "main").write_text("0" * 40)
+    (cache / "snapshots").mkdir()
+    (cache / "snapshots" / ("0" * 40)).symlink_to(models["tiny"])
+    options = {"device": "cpu", "models_dir": str(tmp_path)}
+    asked = {**request(name, audio=speech, beam_size=1), "options": options}
+    assert answer(serving, asked)[0]["output"]["text"] == SAID
+    (cache / "snapshots" / ("0" * 40)).unlink()
+    (cache / "snapshots" / ("0" * 40)).mkdir()
+    error = refusal(serving, {**asked, "options": {**options, "compile": True}})  # a download that broke off
+    assert "lacks model.bin" in error.message
+    assert f"storygen models download {repository}" in (error.hint or "")
 
 
 @pytest.mark.parametrize("lacking", ["model.bin", "tokenizer.json"])
@@ -701,9 +678,9 @@ ODD: dict[str, tuple[Maker, str]] = {
     "a text": (written("notes.wav", b"An old man lit a lamp beside the sea.\n" * 100), "input_unreadable"),
     "a picture": (converted("p.png", "-lavfi", "color=red:s=64x64:d=1", "-frames:v", "1"), "input_unreadable"),
     "an archive called mp3": (zipped, "input_unreadable"),
-    "half an mp3": (torn("torn.mp3"), "speech"),
-    "half a wav": (torn("torn.wav"), "speech"),
-    "half an ogg": (torn("torn.ogg", "-c:a", "libopus"), "speech"),
+    "half an mp3": (torn("torn.mp3"), "truncated"),
+    "half a wav": (torn("torn.wav"), "truncated"),
+    "half an ogg": (torn("torn.ogg", "-c:a", "libopus"), "truncated"),
     "half an mp4 without its index": (torn("torn.mp4"), "input_unreadable"),
     "half an mp4 with its index": (torn("torn_index.m4a", "-movflags", "+faststart"), "input_unreadable"),
     "a wav without samples": (converted("zero.wav", "-af", "atrim=end_sample=0"), "input_unreadable"),
@@ -752,7 +729,7 @@ def test_any_file_ends_well(name: str, models: dict[str, Path], speech: Path, se
         assert (output["segments"], output["text"], output["language"], codes) == ([], "", None, ["no_speech"])
     elif expected != ANY:
         assert output["text"].startswith("Hello there")
-        assert codes == []
+        assert codes == (["audio_truncated"] if expected == "truncated" else [])
         assert output["segments"][0]["start_s"] >= (9.5 if expected == "late" else 0)
 
 

@@ -1,23 +1,13 @@
-"""The engine openai against a real server of the API: `transformers serve` with a tiny model of a real class.
-
-It streams, counts tokens and, unlike OpenAI, ignores response_format without a word.
-"""
+"""The engine openai against a real server of the API: `transformers serve` with a tiny model of a real class."""
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import sysconfig
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hosted_service import Worker
-from support import PATIENCE_S
-from tiny_models import llm
+from real_server import Server, transformers_serve
 
 pytestmark = pytest.mark.models
 
@@ -29,35 +19,10 @@ SCHEMA = {
 }
 
 
-class Server(NamedTuple):
-    root: str
-    model: str
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("qwen")
-    # In a process of its own: what transformers sets up on import is no business of the other tests.
-    code = f"from pathlib import Path; from tiny_models import llm; llm.qwen2(Path({str(folder)!r}))"
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(Path(llm.__file__).parents[1])}
-    subprocess.run([sys.executable, "-c", code], check=True, env=env, capture_output=True, timeout=PATIENCE_S * 3)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    program = Path(sysconfig.get_path("scripts"), "transformers")
-    command: list[str | Path] = [program, "serve", folder, "--port", str(port), "--host", "127.0.0.1"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env) as process:
-        try:
-            assert process.stderr is not None
-            said = ""
-            for line in process.stderr:
-                said += line
-                if "Uvicorn running" in line:
-                    break
-            else:
-                pytest.fail(f"transformers serve did not start:\n{said}")
-            yield Server(f"http://127.0.0.1:{port}/v1", str(folder))
-        finally:
-            process.kill()
+    with transformers_serve("llm.qwen2", tmp_path_factory.mktemp("qwen")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

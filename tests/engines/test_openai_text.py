@@ -24,7 +24,7 @@ from hosted_service import (
 )
 from support import PATIENCE_S, result_of, worker
 
-from engines.text_generation.openai import limits
+from language.openai_chat import limits
 from runtime.errors import error_table
 
 HI = {"prompt": "Say hello."}

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from support import output_of, result_of, worker
 
-from engines.speech_synthesis import _sapi, _say, _word_times
+from engines.speech_synthesis import _sapi, _say
 from engines.speech_synthesis.system import Engine
+from media.words import split_words
 from runtime import registry, validation
 from runtime.context import Context
 from runtime.errors import Cancelled, WorkerError
@@ -254,7 +255,7 @@ def test_on_windows_the_events_of_system_speech_become_the_times_of_all_words(po
     asked = json.loads(powershell.read_text(encoding="utf-8"))
     assert (asked["text"], asked["voice"], asked["rate"]) == (TEXT, "Microsoft David Desktop", 0)
     words = output["words"]
-    assert [word["word"] for word in words] == [word.text for word in _word_times.split_words(TEXT)]
+    assert [word["word"] for word in words] == [word.text for word in split_words(TEXT)]
     assert " ".join(word["word"] for word in words) == " ".join(TEXT.split())
     starts = {word["word"]: word["start_s"] for word in words}
     pieces = TEXT.split()

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import WORKERS, result_of, worker
 
-from engines.text_generation import _structured
-from engines.text_generation._stops import Stops
+from language import structured
+from language.stops import Stops
 from runtime.errors import WorkerError
 from weights.files import transformers_folder as folder
 
@@ -64,22 +64,22 @@ def test_text_is_held_back_only_while_it_may_become_a_stop_text() -> None:
 )
 def test_a_schema_that_cannot_be_kept_is_refused(schema: dict[str, Any], says: str) -> None:
     with pytest.raises(WorkerError, match=says) as caught:
-        _structured.check(schema)
+        structured.check(schema)
     assert caught.value.code == "invalid_request"
     assert (caught.value.pointer or "").startswith("/input/json_schema")
 
 
 def test_a_schema_may_refer_to_itself_and_hold_words_like_ref_as_data() -> None:
-    _structured.check({"$defs": {"n": {"items": {"$ref": "#/$defs/n"}}}, "$ref": "#/$defs/n"})
-    _structured.check({"const": {"$ref": "https://example.org/only-data"}})
+    structured.check({"$defs": {"n": {"items": {"$ref": "#/$defs/n"}}}, "$ref": "#/$defs/n"})
+    structured.check({"const": {"$ref": "https://example.org/only-data"}})
 
 
 @pytest.mark.parametrize(
     "text", ["", '{"a": 1', '{"a": "x"}', '{"a": NaN}', '{"a": 1e999}', '{"a": 1, "b": "\\ud800"}', "[" * 100_000]
 )
 def test_a_text_that_is_not_the_document_is_never_taken_for_it(text: str) -> None:
-    with pytest.raises(_structured.NotTheDocument):
-        _structured.document(text, {"properties": {"a": {"type": "number"}}, "required": ["a"]})
+    with pytest.raises(structured.NotTheDocument):
+        structured.document(text, {"properties": {"a": {"type": "number"}}, "required": ["a"]})
 
 
 def asked(op: str = "generate", **fields: Any) -> dict[str, Any]:

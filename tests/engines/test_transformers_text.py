@@ -6,6 +6,7 @@ import random
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from support import result_of, worker
 from tiny_models import llm
 
 from engines.text_generation.transformers import Engine
+from language.local import LocalModel
 from orchestrator.errors import StorygenError
 from orchestrator.worker import Worker
 from runtime import validation
@@ -39,9 +41,9 @@ def engines(folders: dict[str, Path]) -> dict[str, Engine]:
 
 @pytest.fixture(autouse=True)
 def every_piece_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    from engines.text_generation import _decoding
+    from language import decoding
 
-    monkeypatch.setattr(_decoding, "DELTA_INTERVAL_S", 0.0)
+    monkeypatch.setattr(decoding, "DELTA_INTERVAL_S", 0.0)
 
 
 def loaded(folder: Path, **model: Any) -> Engine:
@@ -138,18 +140,18 @@ def test_a_system_prompt_and_a_prompt_file_are_read(engines: dict[str, Engine], 
 
 
 def test_pieces_of_characters_wait_until_they_are_whole(engines: dict[str, Engine]) -> None:
-    from engines.text_generation._decoding import Pieces
+    from language.decoding import Pieces
 
     engine, chance = engines["qwen2"], random.Random(5)
     for _ in range(50):
         text = "".join(chance.choices("a é海🌊 the\u0301\n", k=12))
         noise = [chance.randrange(3, 500) for _ in range(6)]  # tokens in any order: halves of characters too
-        tokens = engine._tokenizer(text)["input_ids"] + noise
-        pieces = Pieces(engine._decoded)
+        tokens = engine._local.tokenizer(text)["input_ids"] + noise
+        pieces = Pieces(engine._local.decoded)
         sent = [pieces.feed(token) for token in tokens]
-        assert "".join([*sent, pieces.rest()]) == engine._decoded(tokens)
-    whole = Pieces(engine._decoded)
-    sent = [whole.feed(token) for token in engine._tokenizer("🌊x")["input_ids"]]
+        assert "".join([*sent, pieces.rest()]) == engine._local.decoded(tokens)
+    whole = Pieces(engine._local.decoded)
+    sent = [whole.feed(token) for token in engine._local.tokenizer("🌊x")["input_ids"]]
     assert sent[0] == ""
     assert [piece for piece in sent if piece] == ["🌊", "x"]
 
@@ -162,12 +164,12 @@ def test_the_end_token_ends_it_and_is_no_text(engines: dict[str, Engine], monkey
     engine = engines["llama"]
     generated(engine, max_tokens=1)
     asked = complete("generate", prompt="x")
-    prompt = torch.tensor([_prompting.tokens(engine._tokenizer, "generate", asked, context()[0])])
-    tokens = engine._model.generate(prompt, do_sample=False, max_new_tokens=6)[0, prompt.shape[1] :].tolist()
+    prompt = torch.tensor([_prompting.tokens(engine._local.tokenizer, "generate", asked, context()[0])])
+    tokens = engine._local.weights.generate(prompt, do_sample=False, max_new_tokens=6)[0, prompt.shape[1] :].tolist()
     assert tokens[4] not in tokens[:4]
-    monkeypatch.setattr(engine._generation, "eos_token_id", [0, tokens[4]])
+    monkeypatch.setattr(engine._local.checkpoint.generation, "eos_token_id", [0, tokens[4]])
     output = generated(engine, prompt="x", temperature=0)
-    assert output["text"] == engine._decoded(tokens[:4])
+    assert output["text"] == engine._local.decoded(tokens[:4])
     assert (output["finish_reason"], output["tokens_generated"]) == ("stop", 5)
 
 
@@ -188,9 +190,9 @@ def test_temperature_zero_takes_the_likeliest_whatever_the_seed(engines: dict[st
 
 
 def test_fast_text_is_sent_in_few_deltas_and_whole(engines: dict[str, Engine], monkeypatch: pytest.MonkeyPatch) -> None:
-    from engines.text_generation import _decoding
+    from language import decoding
 
-    monkeypatch.setattr(_decoding, "DELTA_INTERVAL_S", 1e6)
+    monkeypatch.setattr(decoding, "DELTA_INTERVAL_S", 1e6)
     made, sent = context()
     text = engines["qwen2"].run("generate", complete("generate", prompt="x", max_tokens=60, seed=1), made)["text"]
     assert "".join(sent) == text
@@ -232,7 +234,7 @@ def test_a_prompt_that_does_not_fit_the_window_is_refused_before_weights_are_rea
     too_long = refused(engine, prompt="crow " * 5000)
     assert too_long.pointer == "/input/prompt"
     assert "Shorten the prompt" in (too_long.hint or "")
-    assert engine._model is None
+    assert engine._local.weights is None
     assert refused(engine, prompt="x", max_tokens=left + 1).code == "invalid_request"
     made, _ = context(on_delta=lambda count: (_ for _ in ()).throw(Cancelled()))
     with pytest.raises(Cancelled):  # as many as the hint says are begun
@@ -256,9 +258,9 @@ def test_cancelling_ends_it_between_two_tokens_and_the_engine_goes_on(engines: d
 def test_a_host_that_loads_ahead_gets_the_weights_at_once(folders: dict[str, Path]) -> None:
     engine = Engine()
     engine.load({**MODEL, "id": str(folders["qwen2"])}, OPTIONS, Context(output_dir=Path(), output_name="load"))
-    assert engine._model is not None
+    assert engine._local.weights is not None
     engine.unload()
-    assert engine._model is None
+    assert engine._local.weights is None
 
 
 def test_quantization_is_refused_on_a_cpu_with_the_reason_and_before_weights_are_read(
@@ -281,7 +283,7 @@ def test_the_number_format_asked_for_is_used(folders: dict[str, Path]) -> None:
 
     engine = loaded(folders["qwen2"], dtype="bfloat16")
     assert generated(engine, max_tokens=2)["tokens_generated"] == 2
-    assert {weight.dtype for weight in engine._model.parameters()} == {torch.bfloat16}
+    assert {weight.dtype for weight in engine._local.weights.parameters()} == {torch.bfloat16}
 
 
 def test_an_option_without_effect_is_said_to_have_none(folders: dict[str, Path]) -> None:
@@ -301,7 +303,7 @@ def test_too_little_memory_is_said_so(engines: dict[str, Engine], monkeypatch: p
         raise RuntimeError(f"{words}\nsecond line")
 
     generated(engines["qwen2"], max_tokens=1)
-    monkeypatch.setattr(engines["qwen2"]._model, "generate", fail)
+    monkeypatch.setattr(engines["qwen2"]._local.weights, "generate", fail)
     error = refused(engines["qwen2"], prompt="x")
     assert error.code == "out_of_memory"
     assert words in error.message
@@ -354,9 +356,9 @@ def test_a_models_own_code_is_never_run(folders: dict[str, Path], tmp_path: Path
     config = (tmp_path / "own" / "config.json").read_text()
     config = config.replace('"model_type": "qwen2"', '"model_type": "mine", "auto_map": {"AutoConfig": "own.Config"}')
     (tmp_path / "own" / "config.json").write_text(config)
-    with pytest.raises(WorkerError, match="cannot be opened") as caught:
+    with pytest.raises(WorkerError, match="needs code of its own") as caught:
         loaded(tmp_path / "own")
-    assert caught.value.code == "model_not_found"
+    assert (caught.value.code, caught.value.pointer) == ("unsupported_capability", "/model/id")
     assert not ran.exists()
 
 
@@ -365,7 +367,7 @@ def test_a_model_that_was_not_downloaded_says_how_to_get_it(tmp_path: Path, monk
     with pytest.raises(WorkerError, match="neither a folder nor downloaded") as caught:
         Engine().load(MODEL, OPTIONS, context()[0])
     assert caught.value.code == "model_not_found"
-    assert "hf download Qwen/Qwen2.5-14B-Instruct" in (caught.value.hint or "")
+    assert "storygen models download Qwen/Qwen2.5-14B-Instruct" in (caught.value.hint or "")
     assert str(tmp_path) in (caught.value.hint or "")
 
 
@@ -373,7 +375,7 @@ def test_without_a_chat_template_a_prompt_is_continued_and_a_chat_refused(tmp_pa
     engine = loaded(llm.llama(tmp_path / "base", template=None))
     made, _ = context()
     output = engine.run("generate", complete("generate", prompt="Once", max_tokens=3), made)
-    assert output["usage"]["prompt"] == len(engine._tokenizer("Once")["input_ids"])
+    assert output["usage"]["prompt"] == len(engine._local.tokenizer("Once")["input_ids"])
     assert [warning["code"] for warning in made.warnings] == ["no_chat_template"]
     error = refused(engine, "chat", messages=[{"role": "user", "content": "Hello"}])
     assert error.code == "unsupported_capability"
@@ -394,7 +396,7 @@ def test_a_template_without_system_messages_gets_them_in_the_first_message(
 ) -> None:
     from engines.text_generation import _prompting
 
-    tokenizer = engines["qwen2"]._tokenizer
+    tokenizer = engines["qwen2"]._local.tokenizer
     monkeypatch.setattr(tokenizer, "chat_template", template)
     made, _ = context()
     asked = complete("chat", messages=[{"role": "user", "content": "Hello"}], system_prompt="Be brief.")
@@ -406,7 +408,7 @@ def test_a_template_without_system_messages_gets_them_in_the_first_message(
 def test_what_a_template_refuses_is_said_in_its_words(
     engines: dict[str, Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines["qwen2"]._tokenizer, "chat_template", STRICT)
+    monkeypatch.setattr(engines["qwen2"]._local.tokenizer, "chat_template", STRICT)
     twice = [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]
     error = refused(engines["qwen2"], "chat", messages=twice)
     assert (error.code, error.pointer) == ("invalid_request", "/input/messages")
@@ -418,7 +420,7 @@ def test_names_reach_a_template_that_knows_them_and_are_said_to_be_left_out_by_o
 ) -> None:
     from engines.text_generation import _prompting
 
-    tokenizer = engines["qwen2"]._tokenizer
+    tokenizer = engines["qwen2"]._local.tokenizer
     asked = complete("chat", messages=[{"role": "user", "content": "Hello", "name": "Ann"}])
     made, _ = context()
     _prompting.tokens(tokenizer, "chat", asked, made)
@@ -497,14 +499,15 @@ def test_a_schema_that_no_grammar_holds_is_refused_before_weights_are_read(folde
     engine = loaded(folders["qwen2"])
     error = refused(engine, prompt="x", json_schema={"not": {"type": "string"}})
     assert (error.code, error.pointer) == ("unsupported_capability", "/input/json_schema")
-    assert engine._model is None
+    assert engine._local.weights is None
 
 
 def test_a_document_that_slipped_past_the_grammar_is_an_error(
     engines: dict[str, Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Engine._grammar
-    monkeypatch.setattr(Engine, "_grammar", lambda self, schema: real(self, {"enum": ["a"]}))
+    real = LocalModel.grammar
+    other = {"enum": ["a"]}
+    monkeypatch.setattr(LocalModel, "grammar", lambda self, asked: real(self, replace(asked, json_schema=other)))
     error = refused(engines["qwen2"], prompt="x", json_schema={"enum": ["b"]}, max_tokens=20)
     assert error.code == "internal_error"
     assert "breaks json_schema" in error.message

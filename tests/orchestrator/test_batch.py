@@ -63,17 +63,20 @@ def test_one_that_fails_does_not_stop_the_others_and_workers_are_shared(stories:
 
 
 def test_every_line_that_is_wrong_is_named_and_nothing_is_begun(tmp_path: Path) -> None:
-    path = batch_file(tmp_path, {"story": "a.md"}, {"storry": "b.md"}, {"story": "a.md"})
+    path = batch_file(
+        tmp_path, {"story": "a.md"}, {"storry": "b.md"}, {"story": "a.md"}, {"story": "b", "idea": "c"}, {"out": "d"}
+    )
     with path.open("a", encoding="utf-8") as file:
         file.write("{not json\n")
     done = storygen("batch", path, "--out", tmp_path / "films")
     assert done.returncode == 65
     for said in (
         "line 2: it has no field storry. Did you mean story?",
-        "line 2: it: 'story' is a required property",
         "line 3:",
         "another line's folder",
-        "line 4: not JSON",
+        "line 4: it must have a story or an idea",
+        "line 5: it must have a story or an idea",
+        "line 6: not JSON",
     ):
         assert said in done.stderr, done.stderr
     assert not (tmp_path / "films").exists()

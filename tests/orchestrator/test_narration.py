@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import ROOT
 
-from engines.speech_synthesis import _word_times
+from media.words import split_words
 from orchestrator import profile
 from orchestrator.item import Item, write_json
 from orchestrator.making import Making
@@ -252,7 +252,7 @@ def test_estimated_times_rise_and_lie_in_the_sound_and_no_word_is_missing(
 
 @given(TEXTS.filter(lambda text: any(map(str.isalnum, text))))
 def test_the_words_are_the_ones_that_a_synthesizer_would_have_named(text: str) -> None:
-    assert voice.split_words(text) == [word.text for word in _word_times.split_words(text)]
+    assert voice.split_words(text) == [word.text for word in split_words(text)]
 
 
 @pytest.mark.parametrize(("name", "mean_s"), [("crow", 0.11), ("jingwa", 0.11)])

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.text_generation import _hosted
-from engines.text_generation._hosted import Message, Reply
+from engines.text_generation import _conversation
+from language import hosted
+from language.hosted import Message, Reply
 from providers.connection import is_loopback
 from providers.faults import retry_after_s
 from runtime import validation
@@ -99,7 +100,8 @@ def test_a_document_is_valid_or_there_is_an_error(texts: list[str], finish: str,
     whole = validation.filled(given_, validation.input_schema("text_generation", "generate"))
     output, code = None, ""
     try:
-        output = _hosted.answer("generate", whole, context, "It", ask)
+        messages, how = _conversation.messages("generate", whole), _conversation.asked("generate", whole)
+        output = _conversation.output(hosted.answer(messages, how, context, "It", ask))
     except WorkerError as error:
         code = error.code
     if output is None:

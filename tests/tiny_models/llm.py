@@ -48,12 +48,12 @@ def qwen2(folder: Path, *, window: int = WINDOW, template: str | None = QWEN_TEM
     """Write a Qwen2 with the generation defaults of Qwen2.5-Instruct into ``folder`` and return it."""
     from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
 
-    tokenizer = _tokenizer(QWEN_SPECIALS, template, eos_token="<|im_end|>", pad_token="<|endoftext|>")
-    end, padding = tokenizer.eos_token_id, tokenizer.pad_token_id
+    made = tokenizer(QWEN_SPECIALS, template, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    end, padding = made.eos_token_id, made.pad_token_id
     # Real ones have room beyond their tokenizer's words too.
     config = Qwen2Config(
         **SIZE,
-        vocab_size=len(tokenizer) + 24,
+        vocab_size=len(made) + 24,
         max_position_embeddings=window,
         eos_token_id=end,
         pad_token_id=padding,
@@ -68,29 +68,30 @@ def qwen2(folder: Path, *, window: int = WINDOW, template: str | None = QWEN_TEM
         top_k=20,
         repetition_penalty=1.05,
     )
-    return _saved(Qwen2ForCausalLM, config, how, tokenizer, folder)
+    return saved(Qwen2ForCausalLM, config, how, made, folder)
 
 
 def llama(folder: Path, *, window: int = WINDOW, template: str | None = LLAMA_TEMPLATE) -> Path:
     """Write a Llama 3 into ``folder`` and return it."""
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-    tokenizer = _tokenizer(
+    made = tokenizer(
         LLAMA_SPECIALS, template, bos_token="<|begin_of_text|>", eos_token="<|eot_id|>", pad_token="<|end_of_text|>"
     )
     config = LlamaConfig(
         **SIZE,
-        vocab_size=len(tokenizer),
+        vocab_size=len(made),
         max_position_embeddings=window,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=made.eos_token_id,
+        bos_token_id=made.bos_token_id,
         rope_theta=500000.0,
     )
-    how = GenerationConfig(eos_token_id=[tokenizer.eos_token_id, tokenizer.pad_token_id], do_sample=True)
-    return _saved(LlamaForCausalLM, config, how, tokenizer, folder)
+    how = GenerationConfig(eos_token_id=[made.eos_token_id, made.pad_token_id], do_sample=True)
+    return saved(LlamaForCausalLM, config, how, made, folder)
 
 
-def _tokenizer(specials: tuple[str, ...], template: str | None, **named: str) -> Any:
+def tokenizer(specials: tuple[str, ...], template: str | None, **named: Any) -> Any:
+    """A byte-level BPE tokenizer with these special tokens; ``named`` says which of them is the end, the padding …"""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -107,7 +108,8 @@ def _tokenizer(specials: tuple[str, ...], template: str | None, **named: str) ->
     return PreTrainedTokenizerFast(tokenizer_object=inner, chat_template=template, **named)
 
 
-def _saved(kind: Any, config: Any, how: Any, tokenizer: Any, folder: Path) -> Path:
+def saved(kind: Any, config: Any, how: Any, tokenizer: Any, folder: Path) -> Path:
+    """Write a model of this class, its weights the same every time."""
     import torch
 
     with torch.random.fork_rng():

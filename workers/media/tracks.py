@@ -21,6 +21,8 @@ from media.source import (
     quarter_turns,
     unreadable,
 )
+from media.truncation import why_truncated
+from runtime.context import Context
 from runtime.errors import WorkerError
 
 if TYPE_CHECKING:
@@ -74,6 +76,8 @@ class Sound:
     sample_format: str
     duration_s: float
     late_s: float
+    truncated: str | None = None
+    """How the file shows that its end is missing, in words; None where it shows no such thing."""
 
     @property
     def end_s(self) -> float:
@@ -143,6 +147,15 @@ def look(path: str, pointer: str = "/input/media") -> Media:
     return found
 
 
+def warn_if_truncated(sound: Sound, context: Context) -> None:
+    """Warn ``audio_truncated`` of a file that shows that its end is missing; what is there is used."""
+    if sound.truncated:
+        context.warn(
+            "audio_truncated",
+            f"{sound.path} is incomplete: {sound.truncated}, and {sound.duration_s:.3f} s of sound are there.",
+        )
+
+
 def _picture(path: str) -> Picture | None:
     with open_media(path) as container:
         stream = moving_picture(container)
@@ -166,6 +179,8 @@ def _sound(path: str, picture: Picture | None) -> Sound | None:
         stream = container.streams.audio[0]
         frame = _first_frame(container, stream, path)
         codec = stream.codec_context.codec.canonical_name
+        duration_s = _extent(path, "audio", 0.0)[0]
+        truncated = why_truncated(path, container, stream, duration_s)
     late = float(frame.time or 0) - picture.start_time_s if picture else 0.0
     return Sound(
         path=path,
@@ -174,8 +189,9 @@ def _sound(path: str, picture: Picture | None) -> Sound | None:
         layout=_named(frame.layout),
         codec=codec,
         sample_format=frame.format.name,
-        duration_s=_extent(path, "audio", 0.0)[0],
+        duration_s=duration_s,
         late_s=0.0 if abs(late) < IN_SYNC_S else late,
+        truncated=truncated,
     )
 
 

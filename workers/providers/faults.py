@@ -83,6 +83,8 @@ class Service:
     address: str
     key_env: str | None
     model: str
+    if_too_long: str = "Shorten the prompt, lower max_tokens, or choose a model with a larger context window."
+    """What to do about a request that is more than it takes."""
 
 
 class Broken(Exception):
@@ -223,7 +225,7 @@ def _about_the_request(status: int, said: str, message: str, service: Service) -
             "invalid_request",
             message,
             pointer="/input",
-            hint="Shorten the prompt, lower max_tokens, or choose a model with a larger context window.",
+            hint=service.if_too_long,
         )
     return WorkerError("provider_rejected", f"{message} (status {status}).")
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from providers.connection import Connection
+from providers.connection import Connection, is_loopback
 from providers.faults import Service
+from runtime.context import Context
 from runtime.errors import WorkerError
 
 
@@ -68,6 +69,47 @@ class Client:
     def service(self, model: str) -> Service:
         """The service as errors name it."""
         return Service(self.preset.name, self.address, self.preset.key_env, model)
+
+
+class Clients:
+    """The clients of an engine, one for each service that its requests' engine_options name, kept."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, str | None], Client] = {}
+
+    def of(self, context: Context) -> Client:
+        """The client for a request. Raises WorkerError as ``client`` does, or where it may not leave this machine."""
+        options = context.engine_options
+        key = (options["preset"], options["base_url"])
+        if key not in self._made:
+            self._made[key] = client(options)
+        found = self._made[key]
+        if context.options.get("offline") and not is_loopback(found.address):
+            raise WorkerError(
+                "unsupported_capability",
+                f"options.offline is set, and {found.address} is not on this machine.",
+                pointer="/options/offline",
+                hint="Use a server on this machine, or another engine.",
+            )
+        return found
+
+    def close(self) -> None:
+        """Close the connections."""
+        for made in self._made.values():
+            made.sdk.close()
+        self._made.clear()
+
+
+def named(model: str | None, preset: str, default: str) -> str:
+    """The model of a request: OpenAI's own service has a ``default``, the others must be told."""
+    if model is None and preset != "openai":
+        raise WorkerError(
+            "invalid_request",
+            f"The preset {preset} needs model.id.",
+            pointer="/model/id",
+            hint="Name the model as the service does; GET <base_url>/models lists them.",
+        )
+    return model or default
 
 
 def client(options: Mapping[str, Any]) -> Client:

@@ -78,6 +78,18 @@ def obstacle(engine: type[Engine]) -> str | None:
     return own() if own else None
 
 
+def _auto_obstacle(engine: type[Engine]) -> str | None:
+    """Why ``auto`` passes this engine by, or None.
+
+    An engine whose options choose among services, some without a key, is usable without one, but not without options:
+    its ``auto_key_env`` names the key that its default service needs.
+    """
+    key: str | None = getattr(engine, "auto_key_env", None)
+    if key and not os.environ.get(key):
+        return obstacle(engine) or f"the environment variable {key} is not set, and no other service is chosen"
+    return obstacle(engine)
+
+
 def choose(family: str, wanted: str, op: str | None, needs: Iterable[str], prefer: Iterable[str]) -> str:
     """The name of the engine for a request; ``auto`` is the first usable one that can, the preferred ones first.
 
@@ -94,11 +106,11 @@ def choose(family: str, wanted: str, op: str | None, needs: Iterable[str], prefe
             for name in _able(family, order, op, needs)
             if not engine_class(family, name).options_schema.get("required")
         ]
-        usable = [name for name in able if obstacle(engine_class(family, name)) is None]
+        usable = [name for name in able if _auto_obstacle(engine_class(family, name)) is None]
         if usable:
             return usable[0]
         if able:
-            why = "; ".join(f"{name}: {obstacle(engine_class(family, name))}" for name in able)
+            why = "; ".join(f"{name}: {_auto_obstacle(engine_class(family, name))}" for name in able)
             raise WorkerError("engine_unavailable", f"No engine for {op} is usable here. {why}.", pointer="/engine")
         raise WorkerError(
             "unsupported_capability",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,6 @@ from runtime.errors import WorkerError
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-NEEDED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
-"""What to download of a model of transformers: the rest of a repository may be the same weights once more, or pickles.
-"""
 
 
 def transformers_folder(model_id: str, revision: str | None, options: Mapping[str, Any]) -> Path:
@@ -27,13 +24,13 @@ def folder(
     model_id: str,
     revision: str | None,
     options: Mapping[str, Any],
-    needed: Sequence[str] = NEEDED,
     pointer: str = "/model/id",
+    only: str | None = None,
 ) -> Path:
-    """The folder with a model's files: its own path, or where an id was downloaded to.
+    """The folder with a model's files: its own path, or where an id was downloaded to, as far as it was.
 
-    ``needed`` are the patterns that the advice to download names, ``pointer`` where the request names the model. Raises
-    WorkerError ``model_not_found``, saying what to do.
+    ``pointer`` is where the request names the model, ``only`` the one file of it that is wanted. Raises WorkerError
+    ``model_not_found``, saying what to do.
     """
     if Path(model_id).is_dir():
         return Path(model_id)
@@ -45,17 +42,20 @@ def folder(
             "model_not_found",
             f"There is no folder {model_id}, and that is not a model's id.",
             pointer=pointer,
-            hint="Name a folder with a model, or an id of the Hugging Face hub such as Qwen/Qwen2.5-14B-Instruct.",
+            hint="Name a folder with a model, or an id of the Hugging Face hub, owner/name.",
         )
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, IncompleteSnapshotError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(model_id, revision=revision, cache_dir=models_dir, local_files_only=True))
+    except IncompleteSnapshotError as error:  # nobody downloads all of a repository; what is needed, engines know
+        return Path(error.snapshot_path)
     except (LocalEntryNotFoundError, HFValidationError) as error:
-        command = ["hf", "download", model_id, *(f"--include={pattern}" for pattern in needed)]
+        command = ["storygen", "models", "download", model_id]
         command += ["--revision", revision] if revision else []
-        command += ["--cache-dir", str(models_dir)] if models_dir else []
+        command += ["--include", only] if only else []
+        command += ["--models-dir", str(models_dir)] if models_dir else []
         raise WorkerError(
             "model_not_found",
             f"The model {model_id} is neither a folder nor downloaded.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -41,10 +42,44 @@ def pieces(sound: Sound, check: Callable[[], None]) -> Iterator[tuple[float, np.
     yield done / RATE, np.concatenate(held)
 
 
+def loud_from(samples: np.ndarray) -> int | None:
+    """The sample at which it first sounds; None where all is silence, as ``media.sounding`` has it."""
+    import numpy as np
+
+    from media.sounding import SILENT_DB
+
+    loud = np.flatnonzero(_energy(samples) > 10 ** (SILENT_DB / 10))
+    return int(loud[0]) * round(FRAME_S * RATE) if len(loud) else None
+
+
+def flac(samples: np.ndarray) -> bytes:
+    """The samples as a FLAC file of 16 bits, at most 32 kB a second: what services take, and small."""
+    import av
+    import numpy as np
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="flac") as container:
+        stream = container.add_stream("flac", rate=RATE, layout="mono")
+        whole = np.round(samples.clip(-1, 1) * 32767).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(whole.reshape(1, -1), format="s16", layout="mono")
+        frame.sample_rate = RATE
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return file.getvalue()
+
+
 def _quietest(samples: np.ndarray) -> int:
     """The middle of the quietest stretch of ``QUIET_S``."""
     import numpy as np
 
     frame, wide = round(FRAME_S * RATE), round(QUIET_S / FRAME_S)
-    energy = np.square(samples[: len(samples) // frame * frame].reshape(-1, frame)).mean(axis=1)
-    return frame * (int(np.convolve(energy, np.ones(wide), "valid").argmin()) + wide // 2)
+    return frame * (int(np.convolve(_energy(samples), np.ones(wide), "valid").argmin()) + wide // 2)
+
+
+def _energy(samples: np.ndarray) -> np.ndarray:
+    """Mean square of every whole frame of ``FRAME_S``."""
+    import numpy as np
+
+    frame = round(FRAME_S * RATE)
+    found: np.ndarray = np.square(samples[: len(samples) // frame * frame].reshape(-1, frame)).mean(axis=1)
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -15,16 +14,19 @@ import faster_whisper
 from faster_whisper.utils import _MODELS as ALIASES
 from faster_whisper.vad import get_vad_model
 
+from engines.speech_recognition._languages import code_of
 from runtime.context import Context
 from runtime.errors import WorkerError
+from weights.files import folder
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 FASTEST = {"cuda": ("float16", "int8", "float32"), "cpu": ("int8", "float32")}
 """``auto``: the first of these that the device has."""
 NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")
-WAIT_S = 0.2
-TAGS = {"nb": "no", "cmn": "zh", "fil": "tl", "iw": "he", "in": "id", "jv": "jw"}
-"""BCP 47 to Whisper's own names of languages, where they differ."""
+CONVERT = (
+    "A model of transformers is converted by: ct2-transformers-converter --model FROM --output_dir TO "
+    "--copy_files tokenizer.json preprocessor_config.json"
+)
 
 
 class Whisper(faster_whisper.WhisperModel):
@@ -45,13 +47,13 @@ def open_model(model: Mapping[str, Any], options: Mapping[str, Any], compute_typ
     """
     device, index = _device(options["device"])
     chosen = _compute_type(compute_type, model, device, index)
-    folder = _folder(model, options, context)
+    path = _folder(model, options)
     context.progress("load", 0, 1, "model")
     # The model that finds voices takes a tenth of a second too: it is opened meanwhile, and kept by the library.
     voices = threading.Thread(target=get_vad_model, daemon=True)
     voices.start()
-    with library_errors(f"The model in {folder} cannot be loaded"):
-        whisper = Whisper(str(folder), device=device, device_index=index, compute_type=chosen)
+    with library_errors(f"The model in {path} cannot be loaded"):
+        whisper = Whisper(str(path), device=device, device_index=index, compute_type=chosen)
     voices.join()
     whisper.on_window = context.check
     context.progress("load", 1, 1, "model")
@@ -70,8 +72,7 @@ def facts(whisper: Whisper, model_id: str) -> dict[str, Any]:
 
 def language_code(whisper: Whisper, tag: str, model_id: str) -> str:
     """Whisper's code of a BCP 47 tag. Raises WorkerError ``unsupported_capability`` for one the model does not know."""
-    primary = tag.split("-")[0].lower()
-    code, known = TAGS.get(primary, primary), languages(whisper)
+    code, known = code_of(tag), languages(whisper)
     if code in known:
         return code
     only = known == ["en"]
@@ -91,11 +92,6 @@ def languages(whisper: Whisper) -> list[str]:
         return ["en"]
     known = whisper.hf_tokenizer.token_to_id
     return [code for code in whisper.supported_languages if known(f"<|{code}|>") is not None]
-
-
-def tag_of(code: str) -> str:
-    """The BCP 47 tag of one of Whisper's codes."""
-    return {"jw": "jv"}.get(code, code)
 
 
 @contextlib.contextmanager
@@ -166,11 +162,11 @@ def _compute_type(wanted: str, model: Mapping[str, Any], device: str, index: int
 # The files
 
 
-def _folder(model: Mapping[str, Any], options: Mapping[str, Any], context: Context) -> Path:
-    """Where the model's files lie; downloaded if need be and allowed."""
+def _folder(model: Mapping[str, Any], options: Mapping[str, Any]) -> Path:
+    """Where the model's files lie. Raises WorkerError ``model_not_found``; nothing is downloaded."""
     wanted = model["id"]
     if Path(wanted).is_dir():
-        return _complete(Path(wanted), wanted)
+        return _complete(Path(wanted), wanted, CONVERT)
     if wanted not in ALIASES and not HUB_ID.fullmatch(wanted):
         raise WorkerError(
             "model_not_found",
@@ -178,72 +174,15 @@ def _folder(model: Mapping[str, Any], options: Mapping[str, Any], context: Conte
             pointer="/model/id",
             hint=f"Name a folder with a CTranslate2 model, a model of the Hugging Face hub, or {', '.join(ALIASES)}.",
         )
-    cache = options["models_dir"] or os.environ.get("STORYGEN_MODELS_DIR")
-
-    def get(local: bool) -> Path:
-        where = {"cache_dir": cache, "revision": model["revision"]}
-        return Path(faster_whisper.download_model(wanted, local_files_only=local, **where))
-
-    with contextlib.suppress(FileNotFoundError):  # huggingface_hub's LocalEntryNotFoundError is one
-        found = get(True)
-        if not _missing(found):
-            return found
-    command = " ".join(
-        ["hf download", ALIASES.get(wanted, wanted)]
-        + ([f"--revision {model['revision']}"] if model["revision"] else [])
-        + ([f"--cache-dir {cache}"] if cache else [])
-    )
-    if options["offline"] or os.environ.get("HF_HUB_OFFLINE", "0").lower() in {"1", "true", "yes", "on"}:
-        raise _absent(wanted, "and the network is not to be asked (options.offline or HF_HUB_OFFLINE)", command)
-    try:
-        return _complete(_downloaded(lambda: get(False), context), wanted)
-    except FileNotFoundError as error:
-        raise _absent(wanted, "and the hub cannot be reached", command) from error
+    named = ALIASES.get(wanted, wanted)
+    found = folder(named, model["revision"], options)
+    return _complete(found, wanted, f"Download it again in whole: storygen models download {named}. {CONVERT}")
 
 
-def _absent(wanted: str, why: str, command: str) -> WorkerError:
-    return WorkerError(
-        "model_not_found",
-        f"The model {wanted} is neither a folder nor downloaded, {why}.",
-        pointer="/model/id",
-        hint=f"Get it with: {command}",
-    )
-
-
-def _downloaded(get: Callable[[], Path], context: Context) -> Path:
-    """Wait for the download, in a thread so that a cancelled request ends; begun files are gone on with next time."""
-    outcome: list[Path | BaseException] = []
-
-    def work() -> None:
-        try:
-            outcome.append(get())
-        except BaseException as error:  # noqa: BLE001 - raised again below
-            outcome.append(error)
-
-    context.progress("download", 0, 1, "model")
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        context.check()
-        thread.join(WAIT_S)
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
-    context.progress("download", 1, 1, "model")
-    return outcome[0]
-
-
-def _missing(folder: Path) -> list[str]:
-    return [name for name in NEEDED_FILES if not (folder / name).is_file()]
-
-
-def _complete(folder: Path, wanted: str) -> Path:
+def _complete(path: Path, wanted: str, hint: str) -> Path:
     """The folder, if it holds a CTranslate2 model: without tokenizer.json the library would go to the hub for one."""
-    if missing := _missing(folder):
-        raise WorkerError(
-            "model_not_found",
-            f"{wanted} lacks {', '.join(missing)}: it is no Whisper model of CTranslate2.",
-            pointer="/model/id",
-            hint="A model of transformers is converted by: ct2-transformers-converter --model FROM --output_dir TO "
-            "--copy_files tokenizer.json preprocessor_config.json",
-        )
-    return folder
+    missing = [name for name in NEEDED_FILES if not (path / name).is_file()]
+    if missing:
+        message = f"{wanted} lacks {', '.join(missing)}: it is no Whisper model of CTranslate2."
+        raise WorkerError("model_not_found", message, pointer="/model/id", hint=hint)
+    return path

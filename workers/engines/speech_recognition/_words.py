@@ -1,4 +1,4 @@
-"""What faster-whisper says, made into plain segments and words whose times only rise."""
+"""What a recogniser says, made into plain segments and words whose times only rise."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 _IDEOGRAPHS = "\u2e80-\u2fdf\u3000-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uff9f"
@@ -15,6 +16,27 @@ UNSPACED = re.compile(f"[{_IDEOGRAPHS}\U00020000-\U0003ffff\u0e00-\u0eff\u1000-\
 """All scripts that write no blanks between words; Thai, Lao, Burmese and Khmer write some between phrases."""
 DIGITS = 3
 """Whisper counts time in steps of 20 ms."""
+
+
+@dataclass(frozen=True)
+class SaidWord:
+    """A word as faster-whisper gives it, for engines that hear with something else: with the blank before it."""
+
+    word: str
+    start: float
+    end: float
+    probability: float | None = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """A segment as faster-whisper gives it, for engines that hear with something else."""
+
+    start: float
+    end: float
+    text: str
+    avg_logprob: float | None = None
+    words: Sequence[SaidWord] = field(default_factory=tuple)
 
 
 class Transcript:
@@ -40,7 +62,7 @@ class Transcript:
         return [word for segment in self.segments for word in segment["words"] or ()]
 
     def add(self, said: Any, *, offset_s: float, end_s: float) -> dict[str, Any] | None:
-        """The next segment of faster-whisper's, from a piece of sound between these times.
+        """The next segment (``Said``, or faster-whisper's own), from a piece of sound between these times.
 
         None for one without text, or made up after the end: the model always hears 30 seconds.
         """
@@ -55,7 +77,7 @@ class Transcript:
             "start_s": start,
             "end_s": self._now,
             "text": said.text.strip(),
-            "confidence": _share(math.exp(min(float(said.avg_logprob), 0.0))),
+            "confidence": None if said.avg_logprob is None else _share(math.exp(min(float(said.avg_logprob), 0.0))),
             "words": words,
         }
         self.segments.append(segment)
@@ -74,10 +96,11 @@ class Transcript:
                 continue
             start = self._moment(start, end_s)
             self._now = max(start, self._moment(end, end_s))
-            sure = _share(float(piece.probability))
+            sure = None if piece.probability is None else _share(float(piece.probability))
             if words and not piece.word[0].isspace() and self._belongs(words[-1]["word"], text):
                 words[-1] |= {"word": words[-1]["word"] + text, "end_s": self._now}
-                words[-1]["confidence"] = min(words[-1]["confidence"], sure)
+                if sure is not None:
+                    words[-1]["confidence"] = min(words[-1]["confidence"], sure)
             else:
                 words.append({"word": text, "start_s": start, "end_s": self._now, "confidence": sure})
         return [word for word in words if _shows(word["word"])]

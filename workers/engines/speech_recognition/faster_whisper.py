@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from engines.speech_recognition._languages import tag_of
 from engines.speech_recognition._words import IDEOGRAPH, UNSPACED, Transcript
 from runtime.context import Context
 
@@ -28,7 +29,7 @@ LISTEN_S = 30
 class Engine:
     """``transcribe``, ``subtitle``, ``align`` and ``detect_language`` with any Whisper that CTranslate2 runs."""
 
-    version = "1"
+    version = "2"
     requires: tuple[str, ...] = ("faster_whisper", "av", "numpy")
     key_env: str | None = None
     remote = False
@@ -81,27 +82,27 @@ class Engine:
         """Do one request.
 
         Raises WorkerError ``input_unreadable`` for a file without sound, ``unsupported_capability`` for a language or a
-        task that the model has not, ``out_of_memory``. Warns ``no_speech``.
+        task that the model has not, ``out_of_memory``. Warns ``no_speech``, ``audio_truncated``.
         """
+        from engines.speech_recognition._outcomes import outcome
         from engines.speech_recognition._whisper import library_errors
-        from media.tracks import look
+        from media.tracks import look, warn_if_truncated
 
         whisper = self._whisper(context)
         sound = look(input["audio"], "/input/audio").heard()
+        warn_if_truncated(sound, context)
         with library_errors():
             if op == "detect_language":
                 return self._language(whisper, sound, context)
             heard, transcript = self._transcribed(whisper, sound, op, input, context)
-        if op == "subtitle":
-            return {**_captioned(input, heard, transcript, context), **heard}
-        return _aligned(input, heard, transcript, sound, context) if op == "align" else heard
+        return outcome(op, input, heard, transcript, sound, context)
 
     def _transcribed(
         self, whisper: Whisper, sound: Sound, op: str, wanted: Mapping[str, Any], context: Context
     ) -> tuple[dict[str, Any], Transcript]:
         """The output of transcribe, and where it came from; segments are sent as they are known."""
         from engines.speech_recognition._audio import RATE, pieces
-        from engines.speech_recognition._whisper import tag_of
+        from engines.speech_recognition._outcomes import transcription
 
         how, language = self._how(whisper, op, wanted, context)
         transcript = Transcript(timed_words=how["word_timestamps"], apart=UNSPACED if op == "align" else IDEOGRAPH)
@@ -114,20 +115,13 @@ class Engine:
             for said in segments:
                 if segment := transcript.add(said, offset_s=start_s, end_s=end_s):
                     context.delta("segment", segment)
-                    context.progress("run", min(segment["end_s"], total_s), total_s, "s")
+                    context.progress("run", min(segment["end_s"], total_s), total_s, "seconds")
             if spoken is None and transcript.segments:
                 spoken, sure = info.language, float(info.language_probability)
-        context.progress("run", total_s, total_s, "s")
-        if not transcript.segments:
-            context.warn("no_speech", f"Nobody speaks in {sound.path}.")
-        heard = {
-            "text": transcript.text,
-            "language": wanted.get("language") or (tag_of(spoken) if spoken else None),
-            "language_confidence": round(sure, 4) if spoken else 0.0,
-            "duration_s": round(end_s, 3),
-            "segments": transcript.segments,
-        }
-        return heard, transcript
+        context.progress("run", total_s, total_s, "seconds")
+        tag, sure = (tag_of(spoken), round(sure, 4)) if spoken else (None, 0.0)
+        output = transcription(wanted, transcript, sound, context, language=tag, confidence=sure, duration_s=end_s)
+        return output, transcript
 
     def _how(
         self, whisper: Whisper, op: str, wanted: Mapping[str, Any], context: Context
@@ -153,7 +147,6 @@ class Engine:
     def _language(self, whisper: Whisper, sound: Sound, context: Context) -> dict[str, Any]:
         """The output of detect_language, from the first half minute of speech."""
         from engines.speech_recognition._audio import pieces
-        from engines.speech_recognition._whisper import tag_of
         from runtime.errors import WorkerError
 
         if not whisper.model.is_multilingual:
@@ -168,7 +161,7 @@ class Engine:
             if not len(speech):
                 continue
             _, _, scores = whisper.detect_language(speech)
-            alternatives = {tag_of(code): round(float(score), 6) for code, score in scores}
+            alternatives = {tag_of(code) or code: round(float(score), 6) for code, score in scores}
             best = max(alternatives, key=lambda tag: alternatives[tag])
             return {"language": best, "confidence": alternatives[best], "alternatives": alternatives}
         context.warn("no_speech", f"Nobody speaks in {sound.path}.")
@@ -202,30 +195,3 @@ def _speech(samples: np.ndarray) -> np.ndarray:
 
     spans = [samples[span["start"] : span["end"]] for span in get_speech_timestamps(samples)]
     return np.concatenate([samples[:0], *spans])[: LISTEN_S * RATE]
-
-
-def _captioned(
-    wanted: Mapping[str, Any], heard: Mapping[str, Any], transcript: Transcript, context: Context
-) -> dict[str, Any]:
-    """Caption files of what was heard."""
-    from media.captions import captions
-
-    words = [{key: word[key] for key in ("word", "start_s", "end_s")} for word in transcript.words]
-    language = "en" if wanted["task"] == "translate" else heard["language"] or "en"
-    return captions({**wanted, "words": words, "language": language, "duration_s": heard["duration_s"]}, context)
-
-
-def _aligned(
-    wanted: Mapping[str, Any], heard: Mapping[str, Any], transcript: Transcript, sound: Sound, context: Context
-) -> dict[str, Any]:
-    """The words of a known script at the times of what was heard."""
-    from engines.speech_synthesis._word_times import split_words
-    from media.alignment import aligned, described
-    from media.sounding import stretches
-
-    script = [word.text for word in split_words(wanted["text"])]
-    language = wanted.get("language") or heard["language"] or "en"
-    loud = [(start + sound.late_s, end + sound.late_s) for start, end in stretches(sound.path)]
-    heard_s, check = heard["duration_s"], context.check
-    found = aligned(script, transcript.words, language=language, duration_s=heard_s, sounding=loud, check=check)
-    return described(found, context)

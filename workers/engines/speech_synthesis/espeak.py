@@ -14,6 +14,7 @@ from engines.speech_synthesis import _word_times
 from engines.speech_synthesis._reading import Reading, reading
 from engines.speech_synthesis._scripts import unread
 from engines.speech_synthesis._wav import write_wav
+from media.words import split_words
 from runtime.context import Context
 from runtime.errors import WorkerError
 
@@ -158,7 +159,7 @@ def _written(text: str, said: Reading, speech: Speech, sample_rate: int | None, 
             pointer="/input/text",
             hint="Give text with letters or digits of the chosen language.",
         )
-    words = _word_times.split_words(text)
+    words = split_words(text)
     anchors = [
         _word_times.Anchor(said.place(event.position), event.sample / speech.sample_rate, event.is_end)
         for event in speech.events

@@ -14,6 +14,7 @@ from typing import Any
 from engines.speech_synthesis import _sapi, _say, _word_times
 from engines.speech_synthesis._system_voice import Spoken, Voice
 from engines.speech_synthesis._wav import write_wav
+from media.words import split_words
 from runtime.context import Context
 from runtime.errors import WorkerError
 
@@ -97,7 +98,7 @@ def _written(text: str, spoken: Spoken, sample_rate: int, context: Context) -> d
     audio = context.publish(path, "audio/wav", duration_s=duration_s, sample_rate=sample_rate, channels=1)
     if not spoken.anchors:
         return {"audio": audio, "words": None}
-    words = _word_times.split_words(text)
+    words = split_words(text)
     times = _word_times.timed(words, spoken.anchors, runs)
     return {
         "audio": audio,

@@ -1,4 +1,4 @@
-"""What a request says to a model, as messages; the same for every engine of the family."""
+"""From a request to messages, and from an answer to the output; the same for every engine of the family."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from language.asked import Asked, Said, wishes
 from runtime.errors import WorkerError
 
 MAX_FILE_BYTES = 4_000_000
@@ -23,6 +24,37 @@ def messages(op: str, input: Mapping[str, Any]) -> list[dict[str, str]]:  # noqa
     if not input["system_prompt"]:
         return asked
     return [{"role": "system", "content": input["system_prompt"]}, *asked]
+
+
+def asked(op: str, input: Mapping[str, Any]) -> Asked:  # noqa: A002 - the wire's word
+    """How the model is to answer."""
+    return Asked(
+        max_tokens=input["max_tokens"],
+        temperature=input["temperature"],
+        top_p=input["top_p"],
+        stop=tuple(input["stop"]),
+        seed=input["seed"],
+        json_schema=input["json_schema"],
+        wishes=wishes("text_generation", op, input),
+    )
+
+
+def output(said: Said) -> dict[str, Any]:
+    """The output of ``generate`` and ``chat``."""
+    return {
+        "text": said.text,
+        "json": said.document,
+        "tokens_generated": said.tokens,
+        "generation_time_ms": round(said.seconds * 1000, 3),
+        "tokens_per_second": round(said.tokens / said.seconds, 3) if said.seconds else 0.0,
+        "finish_reason": said.finish_reason,
+        "seed": said.seed,
+        "usage": {
+            "prompt": said.prompt_tokens,
+            "completion": said.tokens,
+            "total": said.prompt_tokens + said.tokens,
+        },
+    }
 
 
 def prompt(input: Mapping[str, Any]) -> str:  # noqa: A002 - the wire's word

@@ -2,66 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-from engines.text_generation import _hosted
-from engines.text_generation._hosted import Message, Reply
-from providers import faults
-from providers import openai as services
-from providers.connection import is_loopback
+from engines.text_generation import _conversation
+from language import openai_chat
 from runtime.context import Context
-from runtime.errors import WorkerError
-
-DEFAULT_MODEL = "gpt-5.4-mini"
-MOST_STOPS = 4
-"""The API takes no more; what goes beyond is cut on arrival."""
-STRICT = _hosted.STRUCTURE | _hosted.BOUNDS
-FINISHES = {
-    "stop": "stop",
-    "eos": "stop",
-    "end_turn": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "content_filter": "content_refused",
-}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a model does not take."""
-
-    sampling: bool = True
-    """temperature and top_p."""
-    stop: bool = True
-    system: bool = True
-    """Instructions of a role of their own."""
-    new_length_name: bool = False
-    """max_completion_tokens in place of max_tokens."""
-
-
-LIMITS: tuple[tuple[str, Limits], ...] = (
-    (r"o1-(mini|preview)", Limits(sampling=False, stop=False, system=False, new_length_name=True)),
-    (r"(gpt-[5-9][\w.]*-chat|chatgpt-)", Limits(new_length_name=True)),
-    (r"(o\d|gpt-[5-9]|gpt-\d\d)", Limits(sampling=False, stop=False, new_length_name=True)),
-)
-"""Beginnings of model ids, behind a vendor such as ``openai/``; the first that fits counts.
-
-https://developers.openai.com/api/docs/guides/reasoning and the ``stop`` of the API reference.
-"""
-
-
-def limits(model: str) -> Limits:
-    """What is known of a model by its id.
-
-    >>> limits("openai/o3-mini").sampling
-    False
-    """
-    name = model.rsplit("/", 1)[-1].lower()
-    return next((found for pattern, found in LIMITS if re.match(pattern, name)), Limits())
 
 
 class Engine:
@@ -70,155 +16,34 @@ class Engine:
     version = "1"
     requires: tuple[str, ...] = ("openai",)
     key_env: str | None = None  # ollama and custom need none; engine_options.preset says which one the others need
+    auto_key_env = openai_chat.AUTO_KEY_ENV
     remote = True
     ops: tuple[str, ...] = ("generate", "chat")
     capabilities: frozenset[str] = frozenset(
         {"json_schema", "model", "prompt_file", "seed", "stop", "streaming", "system_prompt"}
     )
     models: Mapping[str, Mapping[str, Any]] = {
-        name: {"sampling": limits(name).sampling, "system_prompt": limits(name).system}
-        for name in (DEFAULT_MODEL, "gpt-5.5", "gpt-6-sol", "gpt-4o-mini", "o3")
+        name: {"sampling": openai_chat.limits(name).sampling, "system_prompt": openai_chat.limits(name).system}
+        for name in (openai_chat.DEFAULT_MODEL, "gpt-5.5", "gpt-6-sol", "gpt-4o-mini", "o3")
     }
     options_schema: Mapping[str, Any] = {
         "type": "object",
-        "properties": {
-            **services.OPTIONS,
-            "structured_output": {
-                "enum": ["native", "prompted"],
-                "default": "native",
-                "description": "How json_schema is asked for: by the API's response_format, or in words only, for "
-                "models that refuse response_format. The answer is checked either way.",
-            },
-        },
+        "properties": openai_chat.OPTIONS,
         "additionalProperties": False,
     }
 
     def __init__(self) -> None:
-        self._clients: dict[tuple[str, str | None], services.Client] = {}
-        self._model: str | None = None
+        self._chat = openai_chat.Chat()
 
     def load(self, model: Mapping[str, Any], options: Mapping[str, Any], context: Context) -> None:
         """Import the SDK; the service is known when a request comes."""
-        _hosted.refuse_local_wishes(model)
-        self._model = model.get("id")
-        began = time.monotonic()
-        import openai  # noqa: F401 - the import is what takes time
-
-        context.import_s = time.monotonic() - began
+        self._chat.load(model, context)
 
     def run(self, op: str, input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A002 - the wire's word
         """Send one request, and up to two more where the document breaks json_schema."""
-        client, model = self._client(context), self._named(context)
-        known = limits(model)
-        if not known.sampling:
-            _hosted.not_sent(context, op, input, model, ("temperature", "top_p"))
-        context.chosen |= {"id": model, "preset": context.engine_options["preset"]}
-
-        def ask(messages: list[Message], reply: Reply) -> Generator[str, None, None]:
-            body = request_body(model, messages, input, context.engine_options)
-            with faults.of(client.service(model)), client.connection.during(context):
-                yield from _pieces(client.sdk.chat.completions.create(**body), reply)
-
-        return _hosted.answer(op, input, context, client.preset.name, ask)
-
-    def _client(self, context: Context) -> services.Client:
-        options = context.engine_options
-        key = (options["preset"], options["base_url"])
-        if key not in self._clients:
-            self._clients[key] = services.client(options)
-        client = self._clients[key]
-        if context.options.get("offline") and not is_loopback(client.address):
-            raise WorkerError(
-                "unsupported_capability",
-                f"options.offline is set, and {client.address} is not on this machine.",
-                pointer="/options/offline",
-                hint="Use a server on this machine, or another engine.",
-            )
-        return client
-
-    def _named(self, context: Context) -> str:
-        preset = context.engine_options["preset"]
-        if self._model is None and preset != "openai":
-            raise WorkerError(
-                "invalid_request",
-                f"The preset {preset} needs model.id.",
-                pointer="/model/id",
-                hint="Name the model as the service does; GET <base_url>/models lists them.",
-            )
-        return self._model or DEFAULT_MODEL
+        messages, asked = _conversation.messages(op, input), _conversation.asked(op, input)
+        return _conversation.output(self._chat.answer(messages, asked, context))
 
     def unload(self) -> None:
         """Close the connections."""
-        for client in self._clients.values():
-            client.sdk.close()
-        self._clients.clear()
-
-
-def request_body(
-    model: str,
-    messages: list[Message],
-    input: Mapping[str, Any],  # noqa: A002
-    options: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The fields of a chat completion, as far as this model takes them."""
-    known, schema = limits(model), input["json_schema"]
-    body: dict[str, Any] = {"model": model, "stream": True, "stream_options": {"include_usage": True}}
-    new_name = known.new_length_name or options["preset"] == "openai"
-    body["max_completion_tokens" if new_name else "max_tokens"] = input["max_tokens"]
-    if known.sampling:
-        body |= {"temperature": input["temperature"], "top_p": input["top_p"]}
-    if known.stop and input["stop"]:
-        body["stop"] = input["stop"][:MOST_STOPS]
-    if input["seed"] is not None:
-        body["seed"] = input["seed"]
-    if schema is not None:
-        strict = options["structured_output"] == "native" and _hosted.expressible(schema, STRICT, strict=True)
-        if options["structured_output"] == "native" and schema.get("type") == "object":
-            form = {"name": "answer", "schema": schema, "strict": strict}
-            body["response_format"] = {"type": "json_schema", "json_schema": form}
-        if not (strict and options["preset"] == "openai"):
-            messages = _hosted.instructed(messages, schema)
-    body["messages"] = messages if known.system else _without_system(messages)
-    return body
-
-
-def _without_system(messages: list[Message]) -> list[Message]:
-    return [{**message, "role": "user"} if message["role"] == "system" else message for message in messages]
-
-
-def _pieces(stream: Any, reply: Reply) -> Iterator[str]:
-    """The text of a stream of chunks, each {choices: [{delta: {content, refusal}, finish_reason}], usage, model}."""
-    length = 0
-    with stream:
-        for chunk in stream:
-            for piece in _taken(chunk, reply):
-                length += len(piece)
-                yield piece
-    if reply.finish_reason is None:
-        raise faults.Broken(f"the stream ended after {length} characters, before the answer did")
-
-
-def _taken(chunk: Any, reply: Reply) -> list[str]:
-    try:
-        reply.model = chunk.model or reply.model
-        if chunk.usage is not None:
-            reply.prompt_tokens, reply.completion_tokens = (
-                int(chunk.usage.prompt_tokens),
-                int(chunk.usage.completion_tokens),
-            )
-        pieces = []
-        for choice in chunk.choices:
-            if choice.finish_reason is not None:
-                reply.finish_reason = FINISHES.get(choice.finish_reason)
-                if reply.finish_reason is None:
-                    raise faults.Broken(f"finish_reason is {choice.finish_reason!r}")
-            if choice.delta.refusal:
-                reply.refusal += choice.delta.refusal
-            if choice.delta.content:
-                pieces.append(str(choice.delta.content))
-    except (AttributeError, TypeError) as error:
-        raise faults.Broken(f"a chunk has not the shape of the API: {error}") from error
-    if reply.refusal:
-        reply.finish_reason = reply.finish_reason and "content_refused"
-    reply.pieces += len(pieces)
-    return pieces
+        self._chat.close()

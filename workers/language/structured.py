@@ -75,7 +75,7 @@ def cut_off(text: str, max_tokens: int) -> WorkerError:
         "invalid_request",
         f"The JSON document was not complete after max_tokens {max_tokens}; it begins {_shown(text)}",
         pointer="/input/max_tokens",
-        hint="Raise max_tokens, or bound the schema's texts and lists by maxLength and maxItems.",
+        hint="Raise max_tokens; a json_schema of your own can bound its texts and lists by maxLength and maxItems.",
     )
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import LogitsProcessor, StoppingCriteria
 
-from engines.text_generation._stops import Stops
+from language.asked import Asked
+from language.stops import Stops
 from runtime.context import Context
 from runtime.errors import WorkerError
 
@@ -61,12 +62,12 @@ class Grammar(LogitsProcessor):
     Raises WorkerError ``unsupported_capability`` for a schema that llguidance cannot turn into a grammar.
     """
 
-    def __init__(self, tokenizer: Any, schema: Mapping[str, Any]) -> None:
+    def __init__(self, vocabulary: Any, asked: Asked) -> None:
         from llguidance import LLMatcher
 
         try:
-            grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=SEPARATORS)
-            self._matcher = LLMatcher(tokenizer, grammar, log_level=0)
+            grammar = LLMatcher.grammar_from_json_schema(json.dumps(asked.json_schema), overrides=SEPARATORS)
+            self._matcher = LLMatcher(vocabulary, grammar, log_level=0)
             problem = self._matcher.get_error()
         except ValueError as error:
             problem = str(error)
@@ -74,7 +75,7 @@ class Grammar(LogitsProcessor):
             raise WorkerError(
                 "unsupported_capability",
                 f"This engine cannot hold a model to the json_schema: {problem.strip()}",
-                pointer="/input/json_schema",
+                pointer=asked.schema_pointer,
                 hint="Leave that part of the schema out, or check it afterwards.",
             )
 
@@ -109,9 +110,11 @@ class Reader(StoppingCriteria):
         grammar: Grammar | None,
         max_tokens: int,
         context: Context,
+        aloud: bool = True,
     ) -> None:
         self._pieces, self._stops, self._grammar = Pieces(decode), stops, grammar
         self._ends, self._max_tokens, self._context = ends, max_tokens, context
+        self._aloud = aloud
         self._sent: list[str] = []
         self._unsent = ""
         self._sent_at = float("-inf")
@@ -130,7 +133,7 @@ class Reader(StoppingCriteria):
 
     @property
     def text(self) -> str:
-        """The text, as it was sent."""
+        """The text so far; its pieces are what was sent."""
         return "".join(self._sent)
 
     def _take(self, token: int) -> None:
@@ -157,6 +160,7 @@ class Reader(StoppingCriteria):
     def _send(self, *, at_once: bool) -> None:
         now = time.monotonic()
         if self._unsent and (at_once or now - self._sent_at >= DELTA_INTERVAL_S):
-            self._context.delta("text", self._unsent)
+            if self._aloud:
+                self._context.delta("text", self._unsent)
             self._sent.append(self._unsent)
             self._unsent, self._sent_at = "", now

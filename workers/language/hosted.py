@@ -1,4 +1,4 @@
-"""What the engines of hosted language models have in common: one answer from one request, and checked documents."""
+"""What hosted language models have in common: one answer from one request, and checked documents."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from engines.text_generation import _conversation, _structured
-from engines.text_generation._stops import Stops
-from runtime import validation
+from language import structured
+from language.asked import Asked, Said
+from language.stops import Stops
 from runtime.context import Context
 from runtime.errors import WorkerError
 
@@ -43,50 +43,45 @@ class Reply:
     """The model that answered, in the service's words."""
 
 
-Message = dict[str, str]
+Message = dict[str, Any]
+"""{role, content}: a text, or parts in the words of the service; and name where one is given."""
 Ask = Callable[[list[Message], Reply], Generator[str, None, None]]
 """Sends one request with these messages and yields the text as it arrives, filling in the reply."""
 
 
-def answer(op: str, input: Mapping[str, Any], context: Context, service: str, ask: Ask) -> dict[str, Any]:  # noqa: A002
-    """The output of one ``generate`` or ``chat``. ``service`` is its name in errors.
+def answer(messages: list[Message], asked: Asked, context: Context, service: str, ask: Ask) -> Said:
+    """One answer to these messages. ``service`` is its name in errors.
 
     Raises WorkerError ``content_refused`` for a refused answer, ``unsupported_capability`` where no answer satisfies
     json_schema, ``invalid_request`` where max_tokens cuts the document.
     """
     began = time.monotonic()
-    asked = _conversation.messages(op, input)
-    if input["json_schema"] is None:
-        text, replies, document = *_free_text(asked, input, context, service, ask), None
+    if asked.json_schema is None:
+        text, replies, document = *_free_text(messages, asked, context, service, ask), None
     else:
-        text, replies, document = _document(asked, input, context, service, ask)
+        text, replies, document = _document(messages, asked, asked.json_schema, context, service, ask)
     seconds = time.monotonic() - began
     usage = _usage(replies, context)
     context.usage = {**usage, "requests": len(replies)}
     context.chosen["device"] = "remote"
     if replies[-1].model:
         context.chosen["answered_by"] = replies[-1].model
-    return {
-        "text": text,
-        "json": document,
-        "tokens_generated": usage["completion"],
-        "generation_time_ms": round(seconds * 1000, 3),
-        "tokens_per_second": round(usage["completion"] / seconds, 3) if seconds else 0.0,
-        "finish_reason": replies[-1].finish_reason,
-        "seed": input["seed"],
-        "usage": usage,
-    }
+    return Said(
+        text=text,
+        document=document,
+        finish_reason=str(replies[-1].finish_reason),
+        seed=asked.seed,
+        prompt_tokens=usage["prompt"],
+        tokens=usage["completion"],
+        seconds=seconds,
+    )
 
 
 def _free_text(
-    asked: list[Message],
-    input: Mapping[str, Any],  # noqa: A002
-    context: Context,
-    service: str,
-    ask: Ask,
+    messages: list[Message], asked: Asked, context: Context, service: str, ask: Ask
 ) -> tuple[str, list[Reply]]:
-    stops, reply, parts = Stops(input["stop"]), Reply(), []
-    with closing(ask(asked, reply)) as pieces:
+    stops, reply, parts = Stops(asked.stop), Reply(), []
+    with closing(ask(messages, reply)) as pieces:
         for piece in pieces:
             parts.append(stops.feed(piece))
             if parts[-1]:
@@ -100,46 +95,50 @@ def _free_text(
     _refuse_refusals(reply, service)
     text = "".join(parts)
     if not text and reply.finish_reason == "length":
-        context.warn("no_text", f"max_tokens {input['max_tokens']} were used up, by thinking, before any text came.")
+        context.warn("no_text", f"max_tokens {asked.max_tokens} were used up, by thinking, before any text came.")
     return text, [reply]
 
 
 def _document(
-    asked: list[Message],
-    input: Mapping[str, Any],  # noqa: A002
+    messages: list[Message],
+    asked: Asked,
+    schema: Mapping[str, Any],
     context: Context,
     service: str,
     ask: Ask,
 ) -> tuple[str, list[Reply], Any]:
     """As for free text, and the document. Its delta waits until it is known to be the answer."""
-    schema, replies, wrong = input["json_schema"], [], ""
+    replies: list[Reply] = []
+    wrong = ""
     for _ in range(1 + REASKS):
         reply, text = Reply(), ""
         replies.append(reply)
-        with closing(ask(asked, reply)) as pieces:
+        with closing(ask(messages, reply)) as pieces:
             for piece in pieces:
                 text += piece
                 context.progress("run", len(text), None, "characters")
         _refuse_refusals(reply, service)
         if reply.finish_reason == "length":
-            raise _structured.cut_off(text, input["max_tokens"])
+            raise structured.cut_off(text, asked.max_tokens)
         fenced = FENCED.fullmatch(text)
         text = fenced[1] if fenced else text.strip()
         try:
-            document = _structured.document(text, schema)
-        except _structured.NotTheDocument as error:
+            document = structured.document(text, schema)
+        except structured.NotTheDocument as error:
             wrong = str(error)
         else:
             if wrong:
                 context.warn("asked_again", f"{len(replies)} requests were needed, and paid for; before: {wrong}")
-            context.delta("text", text)
+            if asked.aloud:
+                context.delta("text", text)
             return text, replies, document
         again = f"That is not it: {wrong}\nAnswer again, with the corrected JSON document and nothing else."
-        asked = [*asked, {"role": "assistant", "content": text or "(nothing)"}, {"role": "user", "content": again}]
+        said = {"role": "assistant", "content": text or "(nothing)"}
+        messages = [*messages, said, {"role": "user", "content": again}]
     raise WorkerError(
         "unsupported_capability",
-        f"{service} gave {len(replies)} answers, none of which satisfies json_schema. The last: {wrong}",
-        pointer="/input/json_schema",
+        f"{service} gave {len(replies)} answers, none of which is the document asked for. The last: {wrong}",
+        pointer=asked.schema_pointer,
         hint="Use a model with structured output, or a simpler schema.",
     )
 
@@ -201,21 +200,7 @@ def _expressible(schema: Any, keywords: frozenset[str], strict: bool) -> bool:
     return all(_expressible(part, keywords, strict) for part in parts)
 
 
-def not_sent(context: Context, op: str, input: Mapping[str, Any], model: str, names: tuple[str, ...]) -> None:  # noqa: A002
-    """Warn of wishes that a model does not take; the schema's defaults are nobody's wish."""
-    known = validation.input_schema("text_generation", op)["properties"]
-    wished = [f"{name} {input[name]}" for name in names if input[name] != known[name]["default"]]
-    if wished:
-        context.warn("not_sent", f"{model} chooses its words by itself: {', '.join(wished)} was not sent.")
-
-
-def refuse_local_wishes(model: Mapping[str, Any]) -> None:
-    """A hosted model has no revision, dtype or quantization of our choosing. Raises ``unsupported_capability``."""
-    for name in ("revision", "dtype", "quantization"):
-        if model.get(name) is not None:
-            raise WorkerError(
-                "unsupported_capability",
-                f"model.{name} is {model[name]}; a hosted model is as the service runs it.",
-                pointer=f"/model/{name}",
-                hint="Leave it out, or put it into the model's id where the service names it so.",
-            )
+def not_sent(context: Context, asked: Asked, model: str) -> None:
+    """Warn of wishes about sampling that a model does not take."""
+    if asked.wishes:
+        context.warn("not_sent", f"{model} chooses its words by itself: {', '.join(asked.wishes)} was not sent.")

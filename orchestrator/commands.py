@@ -1,0 +1,131 @@
+"""The commands beside runs: look at a film, ask a worker, see what is there."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestrator.errors import StorygenError
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The picture; default contact_sheet.jpg in the run's folder."
+)
+@click.option("--columns", type=click.IntRange(1, 100), default=6, show_default=True, help="Shots side by side.")
+@click.option("--cell-width", type=click.IntRange(16, 4096), default=270, show_default=True, help="Pixels a shot.")
+def sheet(folder: Path, out: Path | None, columns: int, cell_width: int) -> None:
+    """Put a frame of every shot of the film in FOLDER side by side in one picture."""
+    from orchestrator.sheet import contact_sheet
+
+    click.echo(contact_sheet(folder, out or folder / "contact_sheet.jpg", columns, cell_width))
+
+
+@click.command()
+@click.argument("family")
+@click.argument("op")
+@click.option(
+    "--input",
+    "source",
+    required=True,
+    help="JSON file with the operation's input (or a whole request); - is standard input.",
+)
+@click.option("--engine", help="Engine that does it; default the request's own, else the first that can.")
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the files, the only one that can be written to; default the request's own, else this one.",
+)
+def call(family: str, op: str, source: str, engine: str | None, output_dir: Path | None) -> None:
+    """Have one worker do one operation; the last line it wrote, result or error, is this command's output.
+
+    Relative paths start at the working directory; the exit code is the worker's.
+
+    \b
+    example:
+      echo '{"text": "Hello there."}' | storygen call speech_synthesis synthesize --input -
+    """
+    from orchestrator import call as calling
+
+    answer, code = calling.call(family, calling.whole_request(calling.read(source), op, engine), output_dir)
+    click.echo(answer)
+    sys.exit(code)
+
+
+@click.command()
+@click.argument("film", type=click.Path(path_type=Path))
+@click.option("--profile", default="draft", show_default=True, help="Profile that says what the film must be.")
+@click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Change one value of the profile.")
+def check(film: Path, profile: str, settings: tuple[str, ...]) -> None:
+    """Hold a finished FILM against what storygen promises; exit code 73 names what is wrong.
+
+    \b
+    A film of another size, rate or loudness than the profile's:
+      storygen check film.mp4 --set film.width=1920 --set film.height=1080 --set film.fps=25
+      storygen check film.mp4 --set post.input.loudness=podcast    (or broadcast; null: any)
+    """
+    from orchestrator import profile as profiles
+    from orchestrator import quality
+
+    chosen = profiles.load(profile, settings)
+    quality.promise(chosen)
+    faults = quality.faults(facts := _facts(film), chosen)
+    if faults:
+        hint = "A film meant to be of another size, rate or loudness: --set film.width=…, film.height, film.fps, "
+        raise StorygenError(
+            "output_failed", f"{film} is not as promised.", f"{hint}post.input.loudness.", details=faults
+        )
+    found = facts["loudness"]
+    click.echo(f"{film}: good ({found['integrated_lufs']} LUFS, {found['true_peak_dbtp']} dBTP)")
+
+
+@click.command()
+@click.argument("family", required=False)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def describe(family: str | None, as_json: bool) -> None:
+    """Say what every worker, or the one of FAMILY, can do here: operations, engines, and why one is not usable."""
+    from orchestrator import doctor as doctors
+
+    found = doctors.describe_all(family)
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else "\n".join(doctors.describe_lines(found)))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def doctor(as_json: bool) -> None:
+    """Look whether everything is there and works: Python, FFmpeg, fonts, voice, memory, disk, engines, keys."""
+    from dataclasses import asdict
+
+    from orchestrator import doctor as doctors
+
+    found = doctors.check()
+    click.echo(json.dumps([asdict(one) for one in found], indent=2) if as_json else "\n".join(doctors.lines(found)))
+    raise click.exceptions.Exit(doctors.exit_code(found))
+
+
+def _facts(film: Path) -> dict[str, Any]:
+    """What ``probe`` reads from the film. Raises StorygenError ``input_not_found`` or ``input_unreadable``."""
+    from orchestrator.pool import Pool
+
+    if film.is_dir():
+        inside = film / "final.mp4"
+        hint = f"storygen check {inside}" if inside.is_file() else "Give the film's file, such as runs/crow/final.mp4."
+        raise StorygenError("input_unreadable", f"{film} is a folder.", hint)
+    request = {"v": 1, "op": "probe", "input": {"media": str(film.absolute()), "loudness": True}}
+    try:
+        with Pool() as pool:
+            facts: dict[str, Any] = pool.request("media_processing", request)["output"]
+    except StorygenError as error:
+        if error.code == "input_unreadable":
+            message = f"{film} is no film that can be read."
+            raise StorygenError(error.code, message, "Give a video file, such as runs/crow/final.mp4.") from error
+        raise
+    return facts
+
+
+COMMANDS = (sheet, call, check, describe, doctor)

@@ -1,0 +1,303 @@
+"""``storygen models``: what models are here, get them, check them, remove them, and which suit this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.filesize import decimal
+
+from orchestrator.errors import SCHEMAS, StorygenError
+
+FAMILY = "model_management"
+RETRIES = 2
+"""The hub's library tries again by itself; this is for a hub that is down for a moment."""
+EXAMPLES = """
+\b
+examples:
+  storygen models recommend                            what suits this machine
+  storygen models download sdxl ltx-video              sizes first, then a question, then the files
+  storygen models download --profile local --yes       everything that the profile's stages name
+  storygen models download someone/lora --include "*.safetensors"
+  storygen models list                                 what is here, and how much room it takes
+  storygen models verify sdxl --repair                 every file against the hub's checksums
+  storygen models remove sdxl-refiner
+"""
+with_models_dir = click.option(
+    "--models-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder where models live; default STORYGEN_MODELS_DIR, else the Hugging Face cache.",
+)
+with_json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+without_asking = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@click.group(epilog=EXAMPLES)
+def models() -> None:
+    """Get, list, check and remove models, and say which suit this machine."""
+
+
+@models.command()
+@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.option("--profile", help="Every model that this profile's stages name: its name, or the path of a .toml file.")
+@click.option("--revision", help="Branch, tag or commit; of one MODEL.")
+@click.option("--precision", type=click.Choice(["fp16", "full"]), help="Default: fp16 where it is published.")
+@click.option("--include", multiple=True, metavar="PATTERN", help="Only files that fit; may be repeated; of one MODEL.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be downloaded.")
+@with_models_dir
+@without_asking
+def download(
+    names: tuple[str, ...],
+    profile: str | None,
+    revision: str | None,
+    precision: str | None,
+    include: tuple[str, ...],
+    dry_run: bool,
+    models_dir: Path | None,
+    yes: bool,
+) -> None:
+    """Download models, by id or short name: the sizes are said first. Cut off, the same command goes on.
+
+    \b
+    examples:
+      storygen models download whisper-large-v3
+      storygen models download Lightricks/LTX-Video --models-dir /data/models --yes
+    """
+    wanted = list(dict.fromkeys([*names, *(_of_profile(profile) if profile else [])]))
+    if not wanted:
+        none = f"The profile {profile} names no models." if profile else "No model was named."
+        raise StorygenError("usage", none, "storygen models recommend says which suit this machine.")
+    if (revision or include) and len(wanted) > 1:
+        raise StorygenError("usage", "--revision and --include are for one model.", "Download the models one by one.")
+    more = {"revision": revision, "precision": precision, "allow_patterns": list(include) or None}
+    with _asking(models_dir) as ask:
+        plans = [ask("download", id=name, dry_run=True, **more) for name in wanted]
+        click.echo("\n".join(_plan_lines(plans)))
+        missing = sum(plan["missing_bytes"] for plan in plans)
+        _check_room(missing, plans[0]["free_bytes"])
+        if dry_run or all(plan["folder"] for plan in plans):
+            return
+        _confirm(f"Download {decimal(missing)}?", yes or not missing)
+        for plan in plans:
+            done = _fetch(ask, id=plan["id"], **more)
+            click.echo(f"{plan['id']}: {done['folder']}")
+
+
+@models.command("list")
+@with_models_dir
+@with_json
+def list_(models_dir: Path | None, as_json: bool) -> None:
+    """List the models that are here, the largest first."""
+    with _asking(models_dir) as ask:
+        found = ask("list")
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(_list_lines(found)))
+
+
+@models.command()
+@click.argument("names", nargs=-1, required=True, metavar="MODEL...")
+@click.option("--revision", help="Branch, tag or commit.")
+@click.option("--include", multiple=True, metavar="PATTERN", help="As it was given to download.")
+@click.option("--repair", is_flag=True, help="Download damaged and missing files again.")
+@with_models_dir
+@with_json
+def verify(
+    names: tuple[str, ...],
+    revision: str | None,
+    include: tuple[str, ...],
+    repair: bool,
+    models_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare every file of models with the hub's checksums; exit code 69 when one is damaged or missing."""
+    more = {"revision": revision, "allow_patterns": list(include) or None}
+    with _asking(models_dir) as ask:
+        found = [ask("verify", id=name, remove_damaged=repair, **more) for name in names]
+        for each in found if repair else []:
+            if not each["whole"]:
+                lacking = [*(row["name"] for row in each["damaged"]), *each["missing"]]
+                _fetch(ask, id=each["id"], revision=revision, allow_patterns=lacking)
+                each.update(ask("verify", id=each["id"], **more))
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        click.echo("\n".join(f"{each['id']}: {each['checked']} files compared, {_state(each)}" for each in found))
+    if bad := [each for each in found if not each["whole"]]:
+        details = [f"{each['id']} {row['name']} is damaged" for each in bad for row in each["damaged"]]
+        details += [f"{each['id']} {name} is missing" for each in bad for name in each["missing"]]
+        ids = " ".join(each["id"] for each in bad)
+        hint = f"Get those files again: storygen models verify {ids} --repair"
+        raise StorygenError("model_not_found", f"Not whole: {ids}.", hint, details)
+
+
+@models.command()
+@click.argument("names", nargs=-1, required=True, metavar="MODEL...")
+@click.option("--revision", help="Only this branch, tag or commit.")
+@with_models_dir
+@without_asking
+def remove(names: tuple[str, ...], revision: str | None, models_dir: Path | None, yes: bool) -> None:
+    """Remove models from this machine, after saying how much room that makes."""
+    with _asking(models_dir) as ask:
+        plans = [ask("remove", id=name, revision=revision, dry_run=True) for name in names]
+        click.echo("\n".join(f"{plan['id']}: {decimal(plan['freed_bytes'])}" for plan in plans))
+        _confirm(f"Remove {decimal(sum(plan['freed_bytes'] for plan in plans))}?", yes)
+        for plan in plans:
+            done = ask("remove", id=plan["id"], revision=revision)
+            click.echo(f"{done['id']}: removed, {decimal(done['freed_bytes'])} freed")
+
+
+@models.command()
+@click.argument("family", required=False)
+@with_models_dir
+@with_json
+def recommend(family: str | None, models_dir: Path | None, as_json: bool) -> None:
+    """Say which models suit this machine, all or of FAMILY, and how to run them."""
+    with _asking(models_dir) as ask:
+        found = ask("recommend", family=family)
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(_advice_lines(found)))
+
+
+# Asking
+
+
+@contextlib.contextmanager
+def _asking(models_dir: Path | None) -> Iterator[Any]:
+    """(op, on_event, **input) -> output of a warm worker. Raises StorygenError."""
+    from orchestrator.pool import Pool
+
+    options = {"models_dir": str(models_dir.absolute())} if models_dir else {}
+
+    with Pool(retries=RETRIES) as pool:
+
+        def ask(op: str, on_event: Any = None, /, **input: Any) -> dict[str, Any]:  # noqa: A002 - the wire's word
+            request = {"v": 1, "op": op, "input": input, "options": options}
+            output: dict[str, Any] = pool.request(FAMILY, request, on_event)["output"]
+            return output
+
+        yield ask
+
+
+def _fetch(ask: Any, **fields: Any) -> dict[str, Any]:
+    """Download with a bar; Ctrl+C says that nothing is lost."""
+    from orchestrator.download_progress import display
+
+    try:
+        with display(fields["id"]) as on_event:
+            output: dict[str, Any] = ask("download", on_event, **fields)
+        return output
+    except KeyboardInterrupt:
+        with contextlib.suppress(OSError):  # a closed terminal
+            click.echo("What has come is kept: the same command goes on with it.", err=True)
+        raise
+
+
+def _of_profile(name: str) -> list[str]:
+    """Ids of the models that a profile's stages name; of an engine that names none, the one it takes by itself."""
+    from orchestrator import profile as profiles
+    from orchestrator.pipeline import MODELS
+    from orchestrator.pool import Pool
+
+    families = {part: family for part, (family, _) in MODELS.items()}
+    families |= {"keyframes": "image_generation", "video": "video_generation"}
+    found: list[str] = []
+    with Pool() as pool:
+        for part, settings in profiles.load(name).items():
+            engines = pool.describe(families[part])["engines"] if part in families else {}
+            for number, engine in enumerate([settings["engine"], *settings["fallback"]] if engines else []):
+                if engine not in engines or engines[engine].get("remote"):
+                    continue  # no model of its own, or none that could be downloaded
+                own = settings["model"].get("id") if number == 0 else None
+                found += [own] if own else _defaults(families[part], engine)
+            found += _named_in(settings["input"]) if engines else []
+    return [model for model in found if not Path(model).exists()]
+
+
+def _defaults(family: str, engine: str) -> list[str]:
+    """What the table says that an engine takes where no model is named."""
+    table = json.loads((SCHEMAS / "models.json").read_text(encoding="utf-8"))
+    return [row["id"] for row in table if row["default"] and (row["engine"], row["family"]) == (engine, family)]
+
+
+def _named_in(input: Mapping[str, Any]) -> Iterator[str]:  # noqa: A002 - the wire's word
+    """Models that an operation's input names beside its own: the refiner, LoRAs, control models."""
+    parts = [input.get("refiner"), *(input.get("loras") or []), *(input.get("control") or [])]
+    for part in parts:
+        named = (part.get("model") or part.get("id")) if isinstance(part, Mapping) else None
+        if isinstance(named, str):
+            yield named
+
+
+def _check_room(missing: int, free: int) -> None:
+    if missing > free:
+        raise StorygenError(
+            "output_failed",
+            f"{decimal(missing)} are to be downloaded, and there is room for {decimal(free)}.",
+            "Make room (storygen models list, remove), or name a folder on another disk: --models-dir.",
+        )
+
+
+def _confirm(question: str, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise StorygenError("usage", "There is no terminal to ask on.", "Give --yes.")
+    if not click.confirm(question):
+        raise StorygenError("cancelled", "Nothing was done.")
+
+
+# Words
+
+
+def _plan_lines(plans: list[dict[str, Any]]) -> list[str]:
+    width = max(len(plan["id"]) for plan in plans)
+    rows = []
+    for plan in plans:
+        state = "is here" if plan["folder"] else f"{decimal(plan['missing_bytes'])} to download"
+        gated = "; gated: its terms must be accepted on its page" if plan["gated"] else ""
+        facts = f"{plan['precision']}, {len(plan['files'])} files, {plan['license'] or 'licence: see its page'}{gated}"
+        rows.append(f"{plan['id']:<{width}}  {decimal(plan['total_bytes']):>8}  {state}; {facts}")
+    missing = sum(plan["missing_bytes"] for plan in plans)
+    return [*rows, f"{'together':<{width}}  {decimal(missing):>8}  to download; {decimal(plans[0]['free_bytes'])} free"]
+
+
+def _list_lines(found: Mapping[str, Any]) -> list[str]:
+    rows = [
+        (
+            each["id"],
+            decimal(each["bytes"]) + (f" + {decimal(each['begun_bytes'])} begun" if each["begun_bytes"] else ""),
+            each["family"] or "",
+            f"came {each['downloaded'][:10]}, used {each['last_used'][:10]}",
+            each["folder"],
+        )
+        for each in found["models"]
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    count = f"{len(rows)} model{'' if len(rows) == 1 else 's'} in {found['folder']}"
+    return [*lines, f"{count}: {decimal(found['total_bytes'])}; {decimal(found['free_bytes'])} free"]
+
+
+def _state(found: Mapping[str, Any]) -> str:
+    if found["whole"]:
+        return "all as the hub has them"
+    return f"{len(found['damaged'])} damaged, {len(found['missing'])} missing"
+
+
+def _advice_lines(found: Mapping[str, Any]) -> list[str]:
+    machine = found["hardware"]
+    card = f"{machine['gpu']}, {machine['vram_gb']:g} GB" if machine["gpu"] else "no GPU found"
+    room = "" if machine["disk_gb"] is None else f"; {machine['disk_gb']:g} GB of disk free"
+    lines = [f"This machine: {card}; {machine['ram_gb']:g} GB of memory{room}"]
+    for each in found["recommendations"]:
+        lines += ["", each["family"], f"  {each['why']}"]
+        if each["model"] is not None:
+            gated = " (gated)" if each["gated"] else ""
+            lines.append(f"  {each['disk_gb']:g} GB to download, {each['license']}{gated}")
+            options = {name: value for name, value in each["options"].items() if value not in {"auto", "none"}}
+            how = {"engine": each["engine"], "model": each["model"], **({"options": options} if options else {})}
+            lines.append(f"  {json.dumps(how)}")
+    return lines
