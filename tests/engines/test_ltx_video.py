@@ -599,4 +599,4 @@ def test_words_alone_are_refused_by_an_engine_of_stills_before_anything_is_loade
     nowhere = {**request, "engine": "auto", "model": {"id": "no/such-model"}}
     answer = result_of(worker("video_generation", nowhere, cwd=tmp_path))
     assert answer["error"]["code"] == "model_not_found"
-    assert "'--include=vae/*'" in answer["error"]["hint"]
+    assert "storygen models download no/such-model" in answer["error"]["hint"]

@@ -14,8 +14,6 @@ from typing import Any
 from runtime.errors import WorkerError
 from weights import files
 
-PARTS = ["model_index.json", "scheduler/*", "text_encoder/*", "tokenizer/*", "transformer/*", "vae/*"]
-"""What to download: the repositories also carry the same weights as single files, over 100 GB of them."""
 CONDITION, IMAGE, TEXT = "LTXConditionPipeline", "LTXImageToVideoPipeline", "LTXPipeline"
 CLASSES = {
     "scheduler": {"FlowMatchEulerDiscreteScheduler"},
@@ -50,7 +48,7 @@ def find(name: str, revision: str | None, options: Mapping[str, Any]) -> Model:
             pointer="/model/id",
             hint="Download the folder of diffusers' parts of the model and name it, or name the model's id.",
         )
-    folder = files.folder(name, revision, options, PARTS)
+    folder = files.folder(name, revision, options)
     index = _json(folder / "model_index.json", name)
     if index.get("_class_name") not in {CONDITION, IMAGE, TEXT}:
         raise _unfit(name, f"not LTX-Video: its model_index.json says {index.get('_class_name')}")
