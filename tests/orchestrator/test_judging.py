@@ -94,14 +94,17 @@ def test_exactly_the_shots_that_fail_are_drawn_again_until_they_pass(film: Film,
     assert history[2]["prompt"].endswith(", black water")
     assert len({each["seed"] for each in history}) == 3
     assert manifest["consistency"] == {"score": 0.8, "analysis": [ANALYSIS]}
+    assert manifest["vision_model"] == {"engine": "scripted", "model": None}
     assert not manifest["warnings"]
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     for each in history:
         assert each["picture"] in page
         assert each["explanation"] in page
+        assert each["prompt"] in page
+        assert all(words in page for words in each["suggestions"])
 
 
-def test_a_shot_that_never_passes_keeps_its_best_picture_and_says_so(film: Film) -> None:
+def test_a_shot_that_never_passes_keeps_its_best_picture_and_says_so(film: Film, tmp_path: Path) -> None:
     manifest, drawn = film(
         [score(0.9), score(0.9), score(0.3), score(0.5), score(0.4), together(1, 1, 1)], "--set", "gate.rerolls=2"
     )
@@ -110,6 +113,8 @@ def test_a_shot_that_never_passes_keeps_its_best_picture_and_says_so(film: Film)
     (warning,) = manifest["warnings"]
     assert warning["code"] == "below_threshold"
     assert "Shot 3: the best of 3 pictures scores 0.50, below 0.6: It is worth 0.5." in warning["message"]
+    folder = tmp_path / "run"
+    assert storygen("status", folder).returncode == 0
 
 
 def test_the_best_of_several_variants_is_kept(film: Film) -> None:
