@@ -282,6 +282,8 @@ def _write_manifest(
         "film": "final.mp4" if state == "done" else None,
         "facts": making.facts or None,
         "stages": {name: dict(stage) for name, stage in stages.items()},
+        "bible": making.bible or None,
+        "vision_model": _judge(making),
         "consistency": making.consistency,
         "shots": [_shot(making, number) for number in range(len(making.shots))],
         "warnings": [
@@ -298,6 +300,12 @@ def _write_manifest(
             remove(unfinished)  # on a full disk the manifest needs its room
     write_json(folder / "manifest.json", manifest)
     return manifest
+
+
+def _judge(making: Making) -> dict[str, Any] | None:
+    """{engine, model} of what scored the pictures; None where nobody did. A null model is the engine's own choice."""
+    settings = making.settings("vision")
+    return {"engine": settings["engine"], "model": settings["model"].get("id")} if making.attempts else None
 
 
 def _shot(making: Making, number: int) -> dict[str, Any]:
