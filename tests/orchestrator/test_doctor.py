@@ -74,10 +74,12 @@ def test_everything_is_looked_at(findings: dict[str, Finding]) -> None:
     expected = {"Python", "FFmpeg", "speech", "GPU", "memory", "disk", "processors", "key HF_TOKEN"}
     expected |= {f"key {name}_API_KEY" for name in ("ANTHROPIC", "OPENAI", "OPENROUTER", "TOGETHER")}
     expected |= {f"for {parts}" for parts in ("voice", "subtitles, post", "keyframes", "video")}
-    expected |= {f"model {alias}" for alias in ("qwen2.5-14b", "whisper-large-v3", "sdxl", "llava-onevision-7b")}
+    expected |= {
+        f"model {alias}" for alias in ("qwen2.5-14b", "whisper-large-v3", "sdxl", "llava-onevision-7b", "ltx-video")
+    }
     expected |= {f"worker {family}" for family in FAMILIES} | {f"engines {family}" for family in FAMILIES}
     expected |= {f"captions {script}" for script in doctor.SCRIPTS}
-    assert set(findings) - {"models"} == expected
+    assert set(findings) - {"models", "room for models"} == expected
     assert re.fullmatch(r"answers in \d+\.\d\d s", findings["worker media_processing"].found)
     for needed in (*doctor_machine.FILTERS, *doctor_machine.ENCODERS):
         assert needed in findings["FFmpeg"].found
