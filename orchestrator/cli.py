@@ -171,7 +171,7 @@ def run(
         kept = 0
         with contextlib.suppress(OSError):
             kept = len(list(folder.glob("*/*/result.json")))
-        if kept:
+        if kept and error.code not in {"usage", "invalid_request"}:  # those it would only repeat
             continues = f"{kept} finished items are kept in {folder}: the same command continues."
             error.hint = f"{error.hint} {continues}" if error.hint else continues
         raise

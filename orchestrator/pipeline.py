@@ -304,8 +304,8 @@ def _write_manifest(
 
 def _judge(making: Making) -> dict[str, Any] | None:
     """{engine, model} of what scored the pictures; None where nobody did. A null model is the engine's own choice."""
-    settings = making.settings("vision")
-    return {"engine": settings["engine"], "model": settings["model"].get("id")} if making.attempts else None
+    named, own = ", ".join(sorted(making.judges)), making.settings("vision")
+    return {"engine": named, "model": own["model"].get("id") if named == own["engine"] else None} if named else None
 
 
 def _shot(making: Making, number: int) -> dict[str, Any]:

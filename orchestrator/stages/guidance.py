@@ -29,21 +29,31 @@ MOST_ERA, MOST_NAME, MOST_APPEARANCE = 12, 8, 40  # words
 def make(making: Making) -> str | None:
     """Have the bible written once for the whole film."""
     styles.style(making.profile["film"]["style"])  # an unknown one is said before anything is drawn
+    if (making.run.folder / "guidance" / "bible").is_dir():
+        stored = making.as_stored("guidance", "bible", {"characters": []})
+        if stored is not None:
+            making.bible = _checked(stored)
+            return None
     able = thinks(making.settings("guidance"))
     seen = references.read(making)
     if not able and not seen:
         return "no text model for guidance and no reference pictures; each picture follows its own words"
     answer = _answer(making, [references.line(fact) for fact in seen]) if able else of_pictures(seen, making.shots)
     item = making.run.rule("guidance", "bible", VERSION, {"answer": answer}, lambda: dict(answer))
-    making.bible = checked(
+    making.bible = _checked(item)
+    if not able and not item.edited:
+        _warn_of_unseen(making, item, seen)
+    return None
+
+
+def _checked(item: Item) -> dict[str, Any]:
+    """The bible of an item, which may have been edited. Raises StorygenError ``invalid_request``."""
+    return checked(
         item.document(),
         schema(PROMPT, {}),
         f"the bible {item.stage}/{item.name}/bible.json",
         f"Correct it; or --force {item.stage}/{item.name} makes it anew.",
     )
-    if not able and not item.edited:
-        _warn_of_unseen(making, item, seen)
-    return None
 
 
 def of_pictures(seen: Sequence[references.Fact], shots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -96,7 +106,8 @@ def _answer(making: Making, seen: Sequence[str] = ()) -> Mapping[str, Any]:
     raise StorygenError(
         "unsupported_capability",
         f"The model of guidance, asked twice, wrote a visual bible that cannot be used: {wrong[0]}.",
-        "Use a larger model: --set guidance.model.id=…; or do without a bible: --set guidance.engine=none.",
+        "Ask again: --force guidance/answer-again; use a larger model: --set guidance.model.id=…; or do without a "
+        "bible: --set guidance.engine=none.",
         wrong,
     )
 

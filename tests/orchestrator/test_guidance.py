@@ -55,11 +55,10 @@ def test_other_engines_than_storyboard_are_given_the_whole_prompt(lamps: Making,
     settings = answers(tmp_path, [CUTS, PICTURES, bible()], *BOTH)
     made = think(lamps, tmp_path / "run", [*settings, "film.style=clay"], scenes.make, guidance.make).making
     shot = made.shots[0]
-    panel, options = keyframes.request(made, shot)
+    panel, options = keyframes.request(made, shot, "storyboard")
     assert panel == shot["prompt"]
     assert options == {"language": "en", "setting": "a stone pier by the sea. around 1900. the old man"}
-    made.profile = {**made.profile, "keyframes": {**made.settings("keyframes"), "engine": "sdxl"}}
-    picture, options = keyframes.request(made, shot)
+    picture, options = keyframes.request(made, shot, "sdxl")
     assert picture == depiction(shot, made.bible, style("clay"))
     assert picture.startswith("claymation")
     assert "charcoal" not in picture  # the preset is what was chosen
