@@ -23,6 +23,7 @@ examples:
   storygen run examples/crow.md                        a film in runs/crow/final.mp4
   storygen run --idea "a crow learns to ask" --profile local --seconds 45
   storygen run my.md --pictures photos --out runs/my   with your own pictures
+  storygen run my.md --profile local --references cast figures that look as in these pictures
   storygen run my.md --format 16:9 --music song.mp3 --captions soft
   storygen run my.md --dry-run                         what would be made, and why
   storygen run my.md --force keyframes/shot-003        that picture again, and what depends on it
@@ -79,6 +80,11 @@ cli.add_command(models)
     type=click.Path(path_type=Path),
     help="Folder with your own pictures, one a shot in order of their names.",
 )
+@click.option(
+    "--references",
+    type=click.Path(path_type=Path),
+    help="Folder with up to 16 pictures of characters, places or a style to keep to; a vision model reads them.",
+)
 @click.option("--music", type=click.Path(path_type=Path), help="File whose sound plays quietly under the narration.")
 @click.option(
     "--format",
@@ -121,6 +127,7 @@ def run(
     audience: str | None,
     style: str | None,
     pictures: Path | None,
+    references: Path | None,
     music: Path | None,
     shape: str | None,
     captions: str | None,
@@ -149,6 +156,7 @@ def run(
 
     told = options.subject(story, idea_text, brief)
     film = {"language": language, "target_s": seconds, "audience": audience, "style": style}
+    film |= {"references": None if references is None else str(references)}
     film |= dict(zip(("width", "height"), FORMATS.get(shape or "", ()), strict=False))
     chosen = options.profile(profile, film, CAPTIONS.get(captions or ""), settings, pictures, music)
     folder = out or options.default_folder(told)
@@ -163,7 +171,7 @@ def run(
         kept = 0
         with contextlib.suppress(OSError):
             kept = len(list(folder.glob("*/*/result.json")))
-        if kept:
+        if kept and error.code not in {"usage", "invalid_request"}:  # those it would only repeat
             continues = f"{kept} finished items are kept in {folder}: the same command continues."
             error.hint = f"{error.hint} {continues}" if error.hint else continues
         raise

@@ -96,16 +96,56 @@ def describe(family: str | None, as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--profile", help="Also what this profile needs: its name, or the path of a .toml file.")
+@click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Change one value of the profile.")
+@click.option("--language", metavar="TAG", help="Also whether this language, such as cs, can be drawn and spoken.")
+@click.option(
+    "--story", type=click.Path(path_type=Path), help="Also whether every letter of this story can be drawn, and spoken."
+)
+@click.option("--deep", is_flag=True, help="Also have every engine here work once, with tiny models made for it.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def doctor(as_json: bool) -> None:
-    """Look whether everything is there and works: Python, FFmpeg, fonts, voice, memory, disk, engines, keys."""
+def doctor(
+    profile: str | None,
+    settings: tuple[str, ...],
+    language: str | None,
+    story: Path | None,
+    deep: bool,
+    as_json: bool,
+) -> None:
+    """Look whether everything is there and works, and say what to do where it does not.
+
+    Python, FFmpeg, fonts, voice, graphics card, memory, disk, engines, keys, models. The exit code is 69 when
+    something is missing that a draft, or the named profile, cannot do without.
+
+    \b
+    examples:
+      storygen doctor --profile local                    what is missing for films by local models
+      storygen doctor --story my.md                      fonts and a voice for that story
+      storygen doctor --deep                             does every engine work? (half a minute, downloads nothing)
+    """
     from dataclasses import asdict
 
     from orchestrator import doctor as doctors
+    from orchestrator import doctor_findings as findings
+    from orchestrator import doctor_letters as letters
+    from orchestrator import profile as profiles
 
-    found = doctors.check()
-    click.echo(json.dumps([asdict(one) for one in found], indent=2) if as_json else "\n".join(doctors.lines(found)))
-    raise click.exceptions.Exit(doctors.exit_code(found))
+    if settings and profile is None:
+        raise StorygenError("usage", "--set changes a profile, and none was named.", "Give --profile too.")
+    chosen = profiles.load(profile, settings) if profile else None
+    telling = letters.of_story(story, language) if story else letters.of_language(language) if language else None
+    found = doctors.check(profile, chosen, telling)
+    if deep:
+        from orchestrator.doctor_progress import display
+
+        with display() as say:
+            found += doctors.deep(found, say)
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in found], indent=2))
+    else:
+        can = f"make films by the profile {profile} here" if profile else "make a draft here"
+        click.echo("\n".join([*findings.lines(found), "", findings.summary(found, can)]))
+    raise click.exceptions.Exit(findings.exit_code(found))
 
 
 def _facts(film: Path) -> dict[str, Any]:

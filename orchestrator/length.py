@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -83,8 +84,9 @@ class Wish:
     def in_words(self) -> dict[str, str]:
         """What a prompt says of it: length, shortest, longest, paragraphs, each."""
         paragraphs = max(2, round(self.words / WORDS_A_PARAGRAPH))
-        sizes = {"length": self.words, "shortest": self.shortest, "longest": self.longest}
-        told = {name: said(words, self.language) for name, words in sizes.items()}
+        shortest = math.ceil(self.shortest)
+        sizes = {"length": self.words, "shortest": shortest, "longest": max(shortest, math.floor(self.longest))}
+        told = {name: said(words, self.language) for name, words in sizes.items()}  # what it promises must fit
         return {**told, "paragraphs": str(paragraphs), "each": said(self.words / paragraphs, self.language)}
 
 

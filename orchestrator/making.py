@@ -49,6 +49,8 @@ class Making:
     attempts: dict[int, list[Mapping[str, Any]]] = field(default_factory=dict)
     """Shot's number -> the pictures that were drawn for it, where a vision model judged them: {picture, roll, seed,
     prompt, score, explanation, suggestions, kept} each."""
+    judges: set[str] = field(default_factory=set)
+    """Engines that scored the pictures."""
     consistency: Mapping[str, Any] | None = None
     """{score, analysis[]} of the kept pictures together."""
     keyframe_jobs: list[Future[Path]] = field(default_factory=list)
@@ -66,12 +68,13 @@ class Making:
         self.keyframes = self.run.wait(self.keyframe_jobs)
         self.clips = self.run.wait(self.clip_jobs)
 
-    def as_stored(self, stage: str, name: str) -> Item | None:
+    def as_stored(self, stage: str, name: str, like: Mapping[str, Any]) -> Item | None:
         """A stage's own document where the run takes the stage as it lies in its folder; else None.
 
-        What it was made from need not be looked at then. Raises StorygenError ``input_not_found`` if it is not there.
+        What it was made from need not be looked at then. An edited one must have the members of ``like``. Raises
+        StorygenError ``input_not_found`` if it is not there or no longer reads.
         """
-        return self.run.rule(stage, name, "", {}, dict) if stage in self.run.wishes.as_stored else None
+        return self.run.rule(stage, name, "", {}, lambda: dict(like)) if stage in self.run.wishes.as_stored else None
 
     def settings(self, stage: str) -> Mapping[str, Any]:
         """The stage's part of the profile, with what it takes from ``[text]``."""

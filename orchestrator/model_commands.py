@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.filesize import decimal
 
-from orchestrator.errors import SCHEMAS, StorygenError
+from orchestrator.errors import StorygenError
 
 FAMILY = "model_management"
 RETRIES = 2
@@ -197,38 +197,17 @@ def _fetch(ask: Any, **fields: Any) -> dict[str, Any]:
 
 def _of_profile(name: str) -> list[str]:
     """Ids of the models that a profile's stages name; of an engine that names none, the one it takes by itself."""
+    from orchestrator import needs
     from orchestrator import profile as profiles
-    from orchestrator.pipeline import MODELS
     from orchestrator.pool import Pool
 
-    families = {part: family for part, (family, _) in MODELS.items()}
-    families |= {"keyframes": "image_generation", "video": "video_generation"}
-    found: list[str] = []
     with Pool() as pool:
-        for part, settings in profiles.load(name).items():
-            engines = pool.describe(families[part])["engines"] if part in families else {}
-            for number, engine in enumerate([settings["engine"], *settings["fallback"]] if engines else []):
-                if engine not in engines or engines[engine].get("remote"):
-                    continue  # no model of its own, or none that could be downloaded
-                own = settings["model"].get("id") if number == 0 else None
-                found += [own] if own else _defaults(families[part], engine)
-            found += _named_in(settings["input"]) if engines else []
-    return [model for model in found if not Path(model).exists()]
-
-
-def _defaults(family: str, engine: str) -> list[str]:
-    """What the table says that an engine takes where no model is named."""
-    table = json.loads((SCHEMAS / "models.json").read_text(encoding="utf-8"))
-    return [row["id"] for row in table if row["default"] and (row["engine"], row["family"]) == (engine, family)]
-
-
-def _named_in(input: Mapping[str, Any]) -> Iterator[str]:  # noqa: A002 - the wire's word
-    """Models that an operation's input names beside its own: the refiner, LoRAs, control models."""
-    parts = [input.get("refiner"), *(input.get("loras") or []), *(input.get("control") or [])]
-    for part in parts:
-        named = (part.get("model") or part.get("id")) if isinstance(part, Mapping) else None
-        if isinstance(named, str):
-            yield named
+        named = [
+            model
+            for one in needs.taken(profiles.load(name))
+            for model in needs.models(one, pool.describe(one.family)["engines"])
+        ]
+    return [model for model in named if not needs.is_folder(model)]
 
 
 def _check_room(missing: int, free: int) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import profile as profiles
+from orchestrator import references, styles
 from orchestrator.errors import StorygenError
 from orchestrator.pool import Pool
 from orchestrator.run import MARK
@@ -43,11 +44,19 @@ def profile(
     pictures: Path | None,
     music: Path | None,
 ) -> dict[str, Any]:
-    """The profile with what the options say of the ``film``, and of the rest, laid over it; ``settings`` beat both."""
+    """The profile with what the options say of the ``film``, and of the rest, laid over it; ``settings`` beat both.
+
+    Raises StorygenError for what could be found wrong only after hours otherwise: a style preset that there is not, and
+    reference pictures that nobody can read.
+    """
     implied = [
         f"film.{key}={json.dumps(value, ensure_ascii=False)}" for key, value in film.items() if value is not None
     ]
     chosen = profiles.load(name, [*implied, *([captions] if captions else []), *settings])
+    styles.style(chosen["film"]["style"])
+    if chosen["film"]["references"] is not None:
+        chosen["film"]["references"] = str(Path(chosen["film"]["references"]).absolute())
+        references.check(chosen)
     if pictures is not None:
         chosen["keyframes"]["engine_options"]["pictures"] = str(_folder(pictures))
     if music is not None:

@@ -25,7 +25,10 @@ def _entry(attempt: Mapping[str, Any]) -> Markup:
         "div",
         element("p", " · ".join(filter(None, said)), *([" ", _badge()] if attempt["kept"] else [])),
         element("p", attempt["explanation"], dir="auto", class_="soft") if attempt["explanation"] else None,
-        element("p", attempt["prompt"], dir="auto", class_="soft short") if roll else None,
+        element("p", attempt["prompt"], dir="auto", class_="soft short"),
+        element("p", f"Suggested: {'; '.join(attempt['suggestions'])}", dir="auto", class_="soft")
+        if attempt["suggestions"]
+        else None,
     )
     return element("li", element("a", image, href=link(attempt["picture"])), about)
 

@@ -16,8 +16,8 @@ from orchestrator.asking import thinks
 from orchestrator.errors import StorygenError
 from orchestrator.item import PARTIAL, Item, place, remove, write_json
 from orchestrator.making import Making
+from orchestrator.needs import MODELS, missing_key
 from orchestrator.pool import RETRIES, Pool
-from orchestrator.profile import TEXT_STAGES
 from orchestrator.progress import Report
 from orchestrator.report import PAGE, write_page
 from orchestrator.run import MARK, Run, Wishes
@@ -27,12 +27,6 @@ from orchestrator.subject import NEEDED, Subject
 
 FAMILIES = ["speech_synthesis", "image_generation", "video_generation", "media_processing"]
 """Those of every film."""
-MODELS = {
-    **dict.fromkeys(TEXT_STAGES, ("text_generation", "chat")),
-    "recognition": ("speech_recognition", "align"),
-    "vision": ("vision_language", "validate_scene"),
-}
-"""Parts of a profile that may name a model -> the family and the operation it is asked for."""
 IDEAS_ONLY = frozenset({*NEEDED, "revision"})
 """Stages that ask no model where there is a story."""
 STAGE_OF = {"recognition": "subtitles", "vision": "keyframes"}
@@ -117,15 +111,23 @@ class Production:
     def check_models(self) -> None:
         """Look whether the engines that stages ask for a model can be used here, before anything is made.
 
-        What only the engine itself knows, such as a wrong key, is said when it is first asked. Raises StorygenError
-        ``engine_unavailable``.
+        What only the service itself knows, such as a wrong key, is said when it is first asked. Raises StorygenError
+        ``engine_unavailable`` or ``auth_missing``.
         """
         coming = {name for name, _ in self._order.stages()} - self.run.wishes.as_stored
+        keyless: dict[tuple[str, str], list[str]] = {}
         for part, (family, op) in MODELS.items():
             settings = self.making.settings(part)
             used = STAGE_OF.get(part, part) in coming and (self.making.idea is not None or part not in IDEAS_ONLY)
             if used and thinks(settings) and not settings["fallback"]:
-                self.run.pool.engine(family, settings["engine"], op, settings["python"])
+                engines = self.run.pool.describe(family, settings["python"])["engines"]
+                key = missing_key(engines.get(settings["engine"], {}), settings["engine_options"])
+                if key is None:
+                    self.run.pool.engine(family, settings["engine"], op, settings["python"])
+                else:
+                    keyless.setdefault((key, settings["engine"]), []).append(part)
+        if keyless:
+            raise _without_key(keyless)
 
     def stage(self, name: str, make: Stage) -> None:
         """Go through one stage."""
@@ -173,6 +175,19 @@ class Production:
 
     def _note(self, state: str, error: BaseException | None) -> None:
         self.manifest = _write_manifest(self.making, self.stages, state, self._started, error)
+
+
+def _without_key(keyless: Mapping[tuple[str, str], Sequence[str]]) -> StorygenError:
+    """``keyless``: (environment variable that is not set, engine that needs it) -> parts of the profile it is for."""
+    parts = [f"{', '.join(parts)} would ask the engine {engine}" for (_, engine), parts in keyless.items()]
+    keys = list(dict.fromkeys(key for key, _ in keyless))
+    word = "variable" if len(keys) == 1 else "variables"
+    return StorygenError(
+        "auth_missing",
+        f"The environment {word} {' and '.join(keys)} {'is' if len(keys) == 1 else 'are'} not set: {'; '.join(parts)}.",
+        f"Set it to the key of that service, such as: export {keys[0]}=…; or take models without a key: --profile "
+        "local, or a server of your own, as orchestrator/profiles/hosted.toml shows.",
+    )
 
 
 def _take_reserve(path: Path) -> None:
@@ -280,6 +295,8 @@ def _write_manifest(
         "film": "final.mp4" if state == "done" else None,
         "facts": making.facts or None,
         "stages": {name: dict(stage) for name, stage in stages.items()},
+        "bible": making.bible or None,
+        "vision_model": _judge(making),
         "consistency": making.consistency,
         "shots": [_shot(making, number) for number in range(len(making.shots))],
         "warnings": [
@@ -296,6 +313,12 @@ def _write_manifest(
             remove(unfinished)  # on a full disk the manifest needs its room
     write_json(folder / "manifest.json", manifest)
     return manifest
+
+
+def _judge(making: Making) -> dict[str, Any] | None:
+    """{engine, model} of what scored the pictures; None where nobody did. A null model is the engine's own choice."""
+    named, own = ", ".join(sorted(making.judges)), making.settings("vision")
+    return {"engine": named, "model": own["model"].get("id") if named == own["engine"] else None} if named else None
 
 
 def _shot(making: Making, number: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -154,6 +154,10 @@ class Plan(Run):
         item = super().work(stage, name, family, op, input, **how)
         self._values_unsure |= family == "text_generation" and bool(self._unmade)
         return item
+
+    def warned(self, item: Item, warning: dict[str, str]) -> Item:
+        """As in a run, but nobody is told: nothing was made."""
+        return replace(item, warnings=[*item.warnings, warning])
 
     def rule(
         self, stage: str, name: str, version: str, inputs: Mapping[str, Any], make: Callable[[], dict[str, Any]]

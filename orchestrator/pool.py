@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, wait_exponential
@@ -52,6 +53,14 @@ class Engine:
     """What requests may ask of it, such as negative_prompt."""
     models: Mapping[str, Mapping[str, Any]]
     """Known model id -> its facts; the first is the engine's own choice."""
+
+    def facts_of(self, model_id: str | None) -> Mapping[str, Any]:
+        """What the engine says of a model, found as ``runtime/request.py`` finds its defaults: none is the engine's own
+        choice, a folder is known by its name. One that it does not know is taken to be like its own choice.
+        """
+        own = next(iter(self.models.values()), {})
+        named = {name.rpartition("/")[2]: facts for name, facts in self.models.items()}
+        return own if model_id is None else self.models.get(model_id) or named.get(Path(model_id).name, own)
 
     @property
     def at_once(self) -> int:

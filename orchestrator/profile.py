@@ -37,9 +37,18 @@ KINDS = {
 def load(name: str, settings: Iterable[str] = ()) -> dict[str, Any]:
     """A profile by its name or the path of a TOML file, with ``stage.key=value`` settings laid over it.
 
-    Raises StorygenError ``usage`` for an unknown profile and ``invalid_request`` for one that breaks the schema.
+    A setting that names another engine takes nothing of the model and the engine_options that the profile gave the
+    first. Raises StorygenError ``usage`` for an unknown profile and ``invalid_request`` for one that breaks the schema.
     """
-    profile = _read(name)
+    profile, settings = _read(name), list(settings)
+    before = {part: table.get("engine") for part, table in profile.items() if isinstance(table, dict)}
+    asked: dict[str, Any] = {}
+    for setting in settings:
+        _set(asked, setting)
+    for part, engine in before.items():
+        if engine is not None and asked.get(part, {}).get("engine", engine) != engine:
+            for what in ("model", "engine_options"):  # they are the other engine's
+                profile[part].pop(what, None)
     for setting in settings:
         _set(profile, setting)
     return complete(profile)

@@ -74,7 +74,8 @@ def _end(error: StorygenError, *, said: bool = False) -> NoReturn:
     """Say what happened, to a person and, where the command speaks JSON, as its last line; leave with its code."""
     command, rest = sys.argv[1:2], sys.argv[2:]
     # What a worker of ``call`` said on stderr has been shown.
-    details = [detail for detail in error.details if detail not in error.message] if command != ["call"] else []
+    told = [detail for detail in error.details if detail.partition(": ")[2] not in error.message]  # behind its pointer
+    details = told if command != ["call"] else []
     lines = [error.message if error.code == "cancelled" else f"error: {error.message}", *(f"  {d}" for d in details)]
     lines += [f"  {error.hint}"] if error.hint else []
     try:

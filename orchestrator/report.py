@@ -17,7 +17,10 @@ from typing import Any
 
 from orchestrator.item import PARTIAL
 from orchestrator.markup import Markup, element, joined, link
+from orchestrator.run import MARK
 from orchestrator.shot_cards import KINDS, clock, place_of, shot_cards
+from orchestrator.subject import of_mark
+from orchestrator.thinking import look, writing
 from orchestrator.waterfall import took, waterfall
 
 PAGE = "report.html"
@@ -70,7 +73,15 @@ def page(folder: Path, manifest: Mapping[str, Any]) -> str:
         "body",
         element("a", "Skip to the shots", href="#shots", class_="skip"),
         _header(folder, manifest, title),
-        element("main", _ending(folder, manifest), _story(folder, manifest), _warnings(manifest), _times(manifest)),
+        element(
+            "main",
+            _ending(folder, manifest),
+            _story(folder, manifest),
+            writing(manifest),
+            look(manifest),
+            _warnings(manifest),
+            _times(manifest),
+        ),
         element("footer", element("p", "Written by storygen, ", written, ". It needs the files beside it.")),
         element("script", script),
     )
@@ -170,10 +181,11 @@ def _going_on(folder: Path, manifest: Mapping[str, Any]) -> list[Markup]:
         else element("p", "Whatever earlier runs finished is kept.")
     ]
     try:
-        story = json.loads((folder / "run.json").read_text(encoding="utf-8"))["story"]
+        told = of_mark(json.loads((folder / MARK).read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError):
         return parts
-    command = shlex.join(["storygen", "run", str(story), "--out", str(folder)])
+    source = ["--idea", told.words] if told.story is None else [told.words]
+    command = shlex.join(["storygen", "run", *source, "--out", str(folder)])
     return [
         *parts,
         element("p", "To go on, give the same command again, with the options it had:"),

@@ -73,6 +73,8 @@ TRY_NEXT = frozenset(
 """Errors of an engine after which the next of its stage's list is tried; the others would be the same with any."""
 
 T = TypeVar("T")
+InItsWords = Callable[[str], tuple[Mapping[str, Any], Mapping[str, Any]]]
+"""Engine's name -> (fields of the input, engine_options) as that engine understands them."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +227,7 @@ class Run:
         threads = ThreadPoolExecutor(at_once or 1)
         self._threads.append(threads)
         self._begun[stage] = begun = [threads.submit(job) for job in jobs]
+        threads.shutdown(wait=False)  # each thread ends with the last job
         if alone:
             self.wait(begun)
         return begun
@@ -239,6 +242,7 @@ class Run:
             ended = [job for jobs in self._begun.values() for job in jobs if job.done() and not job.cancelled()]
             for error in (job.exception() for job in ended):
                 if error is not None:
+                    self._let_end()
                     raise error
             left = [future for future in futures if not future.done()]
             if not left:
@@ -246,6 +250,12 @@ class Run:
             if self.pool.overdue:
                 raise self.pool.time_is_up()
             wait_for(left, timeout=POLL_S, return_when=FIRST_COMPLETED)
+
+    def _let_end(self) -> None:
+        """One job failed: begin no other, but keep what is under way, which may have been paid for."""
+        jobs = [job for begun in self._begun.values() for job in begun if not job.cancel()]
+        while not (self.pool.closing or self.pool.overdue) and wait_for(jobs, timeout=POLL_S).not_done:
+            pass
 
     # Items
 
@@ -260,12 +270,14 @@ class Run:
         settings: Mapping[str, Any],
         engine_options: Mapping[str, Any] | None = None,
         where_able: Mapping[str, Any] | None = None,
+        in_its_words: InItsWords | None = None,
     ) -> Item:
         """An item that a worker makes. Every ``Path`` in the input is a file: the key has its content, not its name.
 
         ``settings`` is the stage's part of the profile: engine, model, engine_options, options, python, fallback. When
         its engine fails, those of ``fallback`` are tried in order, and the item says so in a warning. ``where_able``
         are fields of the input, named as the capability that they ask for: only engines that have it are given them.
+        ``in_its_words`` gives what is said otherwise to each engine.
         """
         own = {**settings.get("engine_options", {}), **(engine_options or {})}
         failures: list[StorygenError] = []
@@ -274,7 +286,7 @@ class Run:
             chosen = {**settings, "engine": engine, "model": {}, "python": None} if failures else settings
             try:
                 item = self._work_with(
-                    stage, name, family, op, input, chosen, {} if failures else own, where_able or {}
+                    stage, name, family, op, input, chosen, {} if failures else own, where_able or {}, in_its_words
                 )
             except StorygenError as error:
                 failures.append(error)
@@ -298,17 +310,19 @@ class Run:
         settings: Mapping[str, Any],
         options: Mapping[str, Any],
         where_able: Mapping[str, Any],
+        in_its_words: InItsWords | None,
     ) -> Item:
         python = settings.get("python")
         engine = self.pool.engine(family, settings["engine"], op, python)
         able = {field: value for field, value in where_able.items() if field in engine.capabilities}
+        fields, more = in_its_words(engine.name) if in_its_words else ({}, {})
         request = {
             "v": 1,
             "op": op,
             "engine": engine.name,
             "model": dict(settings.get("model", {})),
-            "input": with_files({**able, **input}, engine.input_schema),
-            "engine_options": with_files(dict(options), engine.options_schema),
+            "input": with_files({**able, **input, **fields}, engine.input_schema),
+            "engine_options": with_files({**more, **options}, engine.options_schema),
         }
         # The schemas hold the defaults of what the request leaves out.
         shaping = {**request, "version": engine.version, "schemas": [engine.input_schema, engine.options_schema]}
@@ -455,7 +469,7 @@ class Run:
             for artifact in edited:  # each is a part of ``stored``
                 path = folder / artifact["path"]
                 artifact.update(edits.facts_of(path, artifact["media_type"], self.pool, document))
-                artifact.update(bytes=path.stat().st_size, sha256=self.hashes.of(path))
+                artifact.update(bytes=path.stat().st_size, sha256=self.hashes.of(path), edited=True)
         except (StorygenError, OSError) as error:
             if isinstance(error, StorygenError) and error.code not in {"input_unreadable", "internal_error"}:
                 raise

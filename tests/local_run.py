@@ -8,9 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from support import SMALL
-from tiny_models import rigged, sdxl, whisper
+from tiny_models import ltx, rigged, sdxl, whisper
 
-MODELS = {"text": rigged.writer, "recognition": whisper.build, "keyframes": sdxl.base, "vision": rigged.judge}
+MODELS = {
+    "text": rigged.writer,
+    "recognition": whisper.build,
+    "keyframes": sdxl.base,
+    "vision": rigged.judge,
+    "video": ltx.conditioned,
+}
 """Part of the profile -> what writes its model into a folder."""
 REROLLS = 1
 
@@ -28,7 +34,12 @@ def options(models: Path) -> list[str]:
     settings = [f"{part}.model.id={models / part}" for part in MODELS]
     settings += ["text.input.temperature=0", "vision.input.temperature=0"]
     settings += [f"keyframes.input.{side}=64" for side in ("width", "height")]
-    settings += ["keyframes.input.num_inference_steps=2", "film.target_s=10", f"gate.rerolls={REROLLS}"]
+    settings += [
+        "video.input.num_inference_steps=2",
+        "keyframes.input.num_inference_steps=2",
+        "film.target_s=10",
+        f"gate.rerolls={REROLLS}",
+    ]
     return ["--profile", "local", *SMALL, *(part for setting in settings for part in ("--set", setting))]
 
 

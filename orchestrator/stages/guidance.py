@@ -1,11 +1,14 @@
-"""Stage 7: the visual bible that every picture follows. It takes a text model to write one."""
+"""Stage 7: the visual bible that every picture follows, written by a text model that knows the reference pictures.
+
+Without a text model it is made of the reference pictures alone, by rules; without those too there is none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator import styles
+from orchestrator import references, styles
 from orchestrator.asking import ask, schema, thinks
 from orchestrator.errors import StorygenError
 from orchestrator.item import Item
@@ -18,23 +21,74 @@ VERSION = "1"
 PROMPT = "guidance-bible"
 WORLD = {"place": 24, "light": 16, "palette": 20, "style": 16}
 """What all pictures share, and the most words of it: twice what is asked for."""
+FIGURES = frozenset({"character", "thing"})
+"""Kinds of reference pictures whose subject is in some shots and not in others."""
 MOST_ERA, MOST_NAME, MOST_APPEARANCE = 12, 8, 40  # words
 
 
 def make(making: Making) -> str | None:
     """Have the bible written once for the whole film."""
     styles.style(making.profile["film"]["style"])  # an unknown one is said before anything is drawn
-    if not thinks(making.settings("guidance")):
-        return "this profile has no text or vision model; each picture follows its own words"
-    answer = _answer(making)
+    if (making.run.folder / "guidance" / "bible").is_dir():
+        stored = making.as_stored("guidance", "bible", {"characters": []})
+        if stored is not None:
+            making.bible = _checked(stored)
+            return None
+    able = thinks(making.settings("guidance"))
+    seen = references.read(making)
+    if not able and not seen:
+        return "no text model for guidance and no reference pictures; each picture follows its own words"
+    answer = _answer(making, [references.line(fact) for fact in seen]) if able else of_pictures(seen, making.shots)
     item = making.run.rule("guidance", "bible", VERSION, {"answer": answer}, lambda: dict(answer))
-    making.bible = checked(
+    making.bible = _checked(item)
+    if not able and not item.edited:
+        _warn_of_unseen(making, item, seen)
+    return None
+
+
+def _checked(item: Item) -> dict[str, Any]:
+    """The bible of an item, which may have been edited. Raises StorygenError ``invalid_request``."""
+    return checked(
         item.document(),
         schema(PROMPT, {}),
         f"the bible {item.stage}/{item.name}/bible.json",
-        f"Correct it; or --force {item.stage}/{item.name} writes the model's again.",
+        f"Correct it; or --force {item.stage}/{item.name} makes it anew.",
     )
-    return None
+
+
+def of_pictures(seen: Sequence[references.Fact], shots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The bible that rules make of what reference pictures show.
+
+    A character or thing is in the shots whose words name it as its picture is named; a shot that says "he" is not one.
+    Of several pictures of one name, or of the place, the first counts. Era and light no picture tells.
+    """
+    figures: dict[str, references.Fact] = {}
+    for fact in seen:
+        if fact["kind"] in FIGURES and fact["name"].strip():
+            figures.setdefault(plain(fact["name"]), fact)
+    named = {name: [shot["number"] for shot in shots if name in plain(shot["text"])] for name in figures}
+    characters = [
+        {"name": fact["name"], "appearance": fact["appearance"], "shots": named[name]}
+        for name, fact in figures.items()
+        if named[name]
+    ]
+    place = next((fact["appearance"] for fact in seen if fact["kind"] == "place"), "")
+    look = next((fact for fact in seen if fact["kind"] == "style"), seen[0])
+    world = {"place": place, "era": "", "light": "", "palette": look["palette"], "style": look["style"]}
+    return {"characters": characters, **world}
+
+
+def _warn_of_unseen(making: Making, item: Item, seen: Sequence[references.Fact]) -> None:
+    """Say which figures of the pictures rules could place in no shot."""
+    placed = {plain(one["name"]) for one in making.bible["characters"]}
+    for fact in seen:
+        if fact["kind"] in FIGURES and plain(fact["name"]) not in placed:
+            why = f"no shot's words name {fact['name']!r}" if fact["name"].strip() else "its file name names nobody"
+            message = (
+                f"{fact['file']} is followed in no shot: {why}. Name the file as the story names its subject, "
+                "write its shots into guidance/bible/bible.json, or take a text model for guidance, which finds them."
+            )
+            item.warnings.append(making.run.warn("guidance", item.name, "reference_not_used", message))
 
 
 def _answer(making: Making, seen: Sequence[str] = ()) -> Mapping[str, Any]:
@@ -52,7 +106,8 @@ def _answer(making: Making, seen: Sequence[str] = ()) -> Mapping[str, Any]:
     raise StorygenError(
         "unsupported_capability",
         f"The model of guidance, asked twice, wrote a visual bible that cannot be used: {wrong[0]}.",
-        "Use a larger model: --set guidance.model.id=…; or do without a bible: --set guidance.engine=none.",
+        "Ask again: --force guidance/answer-again; use a larger model: --set guidance.model.id=…; or do without a "
+        "bible: --set guidance.engine=none.",
         wrong,
     )
 
@@ -82,11 +137,8 @@ def _asked(making: Making, name: str, seen: Sequence[str], wrong: Sequence[str])
 
 def faults(bible: Any, shots: int) -> list[str]:
     """Why a bible cannot be used for a film of so many shots; nothing if it can."""
-    from jsonschema import Draft202012Validator
-
-    problems = list(Draft202012Validator(schema(PROMPT, {})).iter_errors(bible))
-    if problems:
-        return [f"{'/'.join(map(str, each.absolute_path)) or 'it'}: {each.message[:200]}" for each in problems]
+    if wrong := references.violations(bible, PROMPT):
+        return wrong
     texts = [(name, bible[name], most) for name, most in WORLD.items()]
     texts += [("era", bible["era"], MOST_ERA)] if bible["era"].strip() else []
     found, names = [], set()

@@ -15,6 +15,9 @@ from orchestrator.stages.collect import LANGUAGE_TAG, short
 VERSION = "1"
 PROPOSALS = 3
 TEXTS = ("premise", "tone", "theme", "hook")
+SHAPE = {"title": "", "language": "", **dict.fromkeys(TEXTS, ""), "score": 0.0}
+SHAPE |= {"proposals": [{"titles": [""], "premise": "", "score": 0.0}]}
+"""What every idea has, an edited one too."""
 UNKNOWN_LANGUAGE = "the language that the idea itself is written in, unless it asks for another"
 
 
@@ -22,7 +25,7 @@ def make(making: Making) -> str | None:
     """Keep the best of three ideas; title and language of the film are its."""
     if making.idea is None:
         return "the story's own text is told"
-    item = making.as_stored("idea", "idea") or _thought_of(making)
+    item = making.as_stored("idea", "idea", SHAPE) or _thought_of(making)
     making.premise = item.document()
     known = {"title": making.premise["title"], "language": _language(making.premise), "language_given": True}
     making.source = {**making.source, **known}

@@ -20,6 +20,8 @@ from orchestrator.making import Making, item_name
 
 T = TypeVar("T")
 VERSION = "1"
+LIKE = {"shots": [{"number": 1, "picture": "", "tried": [{"picture": ""}]}], "consistency": None}
+"""What every choice has, an edited one too."""
 WINDOW = 6
 """Pictures compared in one question; the last one stands in the next question too. Models lose track of more."""
 MAX_ADVICE = 3
@@ -70,6 +72,7 @@ class Selection:
         self._gate, self._judge = making.profile["gate"], making.settings("vision")
         self._attempts: dict[int, list[Attempt]] = defaultdict(list)
         self._compared: dict[tuple[Path, ...], Item] = {}
+        self._items = 0
 
     def choose(self) -> Turns[list[Path]]:
         """The kept picture of every shot, in order.
@@ -99,6 +102,8 @@ class Selection:
         drawing = [partial(self._drawn, shot) for shot in shots]
         drawn = self._together(drawing, self._making.settings("keyframes"), "image_generation", "generate")
         pictures = [attempt for attempts in drawn for attempt in attempts]
+        self._items += len(drawing) + len(pictures)
+        self._run.report.stage_items("keyframes", self._items + 1)  # and the choice; nobody knows the rounds to come
         yield
         judging = [partial(self._judged, attempt) for attempt in pictures]
         for attempt in self._together(judging, self._judge, "vision_language", "validate_scene"):
@@ -123,7 +128,7 @@ class Selection:
                 Path(image["path"]),
                 image["prompt"],
                 image["seed"],
-                own=item.edited and len(item.output["images"]) == 1,  # of several nobody knows which one they changed
+                own=bool(image.get("edited")),
             )
             for image in item.output["images"]
         ]
@@ -133,7 +138,7 @@ class Selection:
             return attempt
         shot = self._making.shots[attempt.shot - 1]
         question = {"image": attempt.path, "description": shot.get("description") or shot["text"]}
-        said = self._asked("validate_scene", f"{attempt.path.stem}-score", question, self._gate["threshold"]).output
+        said = self._asked("validate_scene", f"{attempt.path.stem}-score", question).output
         return replace(
             attempt,
             score=said["match_score"],
@@ -141,9 +146,12 @@ class Selection:
             suggestions=tuple(said["suggestions"]),
         )
 
-    def _asked(self, op: str, name: str, question: Mapping[str, Any], threshold: float) -> Item:
-        asked = {**self._judge["input"], **question, "threshold": threshold}
-        return self._run.work("keyframes", name, "vision_language", op, asked, settings=self._judge)
+    def _asked(self, op: str, name: str, question: Mapping[str, Any]) -> Item:
+        """The judge's answer. It is not told the thresholds: to change one must not cost a question."""
+        asked = {**self._judge["input"], **question}
+        item = self._run.work("keyframes", name, "vision_language", op, asked, settings=self._judge)
+        self._making.judges.add(item.engine)
+        return item
 
     # All together
 
@@ -179,8 +187,7 @@ class Selection:
             pictures = tuple(chosen[number].path for number in numbers)
             if pictures not in self._compared:
                 name = f"consistency-{len(self._compared) + 1:03d}"
-                threshold = self._gate["consistency_threshold"]
-                self._compared[pictures] = self._asked("check_consistency", name, {"images": list(pictures)}, threshold)
+                self._compared[pictures] = self._asked("check_consistency", name, {"images": list(pictures)})
             items.append(self._compared[pictures])
             scores = items[-1].output["image_scores"]
             of_shot |= {
@@ -193,41 +200,67 @@ class Selection:
 
     def _kept(self, chosen: Mapping[int, Attempt], harmony: Mapping[str, Any] | None) -> list[Path]:
         """Write the choice down, where the user can make another, and go by what stands there."""
-        everything = {number: [attempt.facts() for attempt in attempts] for number, attempts in self._attempts.items()}
-        shots = [{"number": number, "picture": attempt.picture} for number, attempt in sorted(chosen.items())]
-        inputs = {"shots": shots, "attempts": sorted(everything.items()), "consistency": harmony}
-        item = self._run.rule("keyframes", "chosen", VERSION, inputs, lambda: {"shots": shots})
-        self._warn_of_failures(item, chosen, harmony)
-        picked = {shot["number"]: shot["picture"] for shot in item.document()["shots"]}
-        kept = []
-        for number, attempts in sorted(self._attempts.items()):
-            mine = next((attempt for attempt in attempts if attempt.picture == picked.get(number)), None)
-            if mine is None:
-                raise StorygenError(
-                    "invalid_request",
-                    f"keyframes/chosen/chosen.json names {picked.get(number)!r} for shot {number}.",
-                    f"It may name {', '.join(attempt.picture for attempt in attempts)}; or --force keyframes/chosen.",
-                )
-            kept.append(mine.path)
-            self._making.attempts[number] = [{**each.facts(), "kept": each is mine} for each in attempts]
-        as_chosen = [chosen[number].path for number in sorted(chosen)]
-        self._making.consistency = harmony if kept == as_chosen else None  # another set was never compared
-        return kept
-
-    def _warn_of_failures(self, item: Item, chosen: Mapping[int, Attempt], harmony: Mapping[str, Any] | None) -> None:
-        for number, attempt in sorted(chosen.items()):
-            if attempt.worth < self._gate["threshold"]:
+        shots = [
+            {"number": number, "picture": chosen[number].picture, "tried": [each.facts() for each in attempts]}
+            for number, attempts in sorted(self._attempts.items())
+        ]
+        document = {"shots": shots, "consistency": harmony}
+        item = self._run.rule("keyframes", "chosen", VERSION, document, lambda: document)
+        kept = taken(self._making, {**document, "shots": [*_with_picks(shots, item.document()["shots"])]})
+        for number, path in zip(sorted(chosen), kept, strict=True):
+            mine = next(attempt for attempt in self._attempts[number] if attempt.path == path)
+            if mine.worth < self._gate["threshold"]:
                 message = (
-                    f"Shot {number}: the best of {len(self._attempts[number])} pictures scores {attempt.worth:.2f}, "
-                    f"below {self._gate['threshold']:g}: {attempt.explanation}"
+                    f"Shot {number}: the best of {len(self._attempts[number])} pictures scores {mine.worth:.2f}, "
+                    f"below {self._gate['threshold']:g}: {mine.explanation}"
                 )
                 item = self._run.warned(item, {"code": "below_threshold", "message": message})
-        if harmony is not None and harmony["score"] < self._gate["consistency_threshold"]:
+        if kept != [chosen[number].path for number in sorted(chosen)]:
+            self._making.consistency = None  # another set was never compared
+        elif harmony is not None and harmony["score"] < self._gate["consistency_threshold"]:
             message = (
                 f"The pictures fit together by {harmony['score']:.2f}, below {self._gate['consistency_threshold']:g}: "
                 f"{' '.join(harmony['analysis'])}"
             )
             self._run.warned(item, {"code": "inconsistent", "message": message})
+        return kept
+
+
+def _with_picks(shots: Sequence[Mapping[str, Any]], edited: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The shots with the pictures that a document which may have been edited names for them."""
+    picked = {shot["number"]: shot["picture"] for shot in edited}
+    for shot in shots:
+        yield {**shot, "picture": picked.get(shot["number"])}
+
+
+def taken(making: Making, document: Mapping[str, Any]) -> list[Path]:
+    """The pictures that a choice names, in order of the shots; what was tried goes to the manifest.
+
+    Raises StorygenError ``invalid_request`` for a picture that was not drawn for its shot.
+    """
+    kept = []
+    for shot in document["shots"]:
+        pictures = [each["picture"] for each in shot["tried"]]
+        if shot["picture"] not in pictures:
+            raise StorygenError(
+                "invalid_request",
+                f"keyframes/chosen/chosen.json names {shot['picture']!r} for shot {shot['number']}.",
+                f"It may name {', '.join(pictures)}; or --force keyframes/chosen.",
+            )
+        kept.append(making.run.folder / "keyframes" / shot["picture"])
+        making.attempts[shot["number"]] = [
+            {**each, "kept": each["picture"] == shot["picture"]} for each in shot["tried"]
+        ]
+    making.consistency = document["consistency"]
+    return kept
+
+
+def as_chosen(making: Making) -> list[Path]:
+    """The pictures of an earlier choice, where the run takes the stage as it lies in its folder; nothing else."""
+    if not (making.run.folder / "keyframes" / "chosen").is_dir():
+        return []
+    stored = making.as_stored("keyframes", "chosen", LIKE)
+    return taken(making, stored.document()) if stored else []
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,16 @@ from orchestrator.depiction import depiction, unwanted
 from orchestrator.errors import StorygenError
 from orchestrator.item import Item
 from orchestrator.making import Making, item_name
-from orchestrator.stages.judging import Draw, Selection, Turns
+from orchestrator.stages.judging import Draw, Selection, Turns, as_chosen
 from orchestrator.styles import style
 
 CAMERA_ROOM = 1.2
 """Pictures are this much larger than the film, so that a camera move never has to enlarge them."""
 MAX_SIDE = 4096
-NATIVE_STEP = 64
-"""Sides of the pictures that diffusion models were trained on are multiples of it."""
+NATIVE_SIDE, NATIVE_STEP = 1024, 64
+"""The square pictures that large diffusion models were trained on, and what all sides of the others are multiples of;
+for a smaller model both are as much smaller.
+"""
 SEEDS_A_ROLL = 1000
 """The variants of one roll count their seeds up from its first; those of the next roll begin this far on."""
 SETTING_LENGTH = 10_000  # characters
@@ -40,6 +42,9 @@ def turns(making: Making) -> Turns[None]:
     settings = making.settings("keyframes")
     making.run.report.stage_items("keyframes", len(making.shots))
     draw = drawing(making)
+    if chosen := as_chosen(making):
+        making.keyframe_jobs = [_known(path) for path in chosen]
+        return
     if is_judged(making):
         making.keyframe_jobs = [_known(path) for path in (yield from Selection(making, draw).choose())]
         return
@@ -64,18 +69,22 @@ def drawing(making: Making) -> Draw:
     variants = {"num_images_per_prompt": making.profile["gate"]["variants"]} if is_judged(making) else {}
 
     def draw(shot: Mapping[str, Any], name: str, roll: int, advice: Sequence[str]) -> Item:
-        prompt, options = request(making, shot)
         # The seed follows the words: a shot that moves to another place in the story keeps its picture.
         seed = (making.profile["film"]["seed"] + zlib.crc32(shot["prompt"].encode()) + roll * SEEDS_A_ROLL) % 2**32
-        prompt = ", ".join([prompt.rstrip(". "), *advice]) if advice else prompt
+
+        def said(engine: str) -> tuple[dict[str, Any], dict[str, Any]]:
+            prompt, options = request(making, shot, engine)
+            return {"prompts": [", ".join([prompt.rstrip(". "), *advice]) if advice else prompt]}, options
+
         item = making.run.work(
             "keyframes",
             name,
             "image_generation",
             "generate",
-            {**size, **variants, **settings["input"], "prompts": [prompt]},
+            {**size, **variants, **settings["input"]},
             settings=settings,
-            engine_options=options,
+            engine_options=own_pictures(settings, shot),
+            in_its_words=said,
             where_able={"negative_prompt": unwanted(look), "seed": seed},
         )
         if item.engine == "storyboard" and look and shot is making.shots[0] and not roll:
@@ -94,24 +103,20 @@ def picture_size(making: Making) -> dict[str, int]:
     """
     width, height = making.size["width"], making.size["height"]
     if native := _native_side(making):
-        shape = math.sqrt(width / height)
+        step, shape = NATIVE_STEP * native // NATIVE_SIDE, math.sqrt(width / height)
         sides = {"width": native * shape, "height": native / shape}
-        return {name: NATIVE_STEP * max(1, round(side / NATIVE_STEP)) for name, side in sides.items()}
+        return {name: step * max(1, round(side / step)) for name, side in sides.items()}
     return {side: min(MAX_SIDE, 2 * round(making.size[side] * CAMERA_ROOM / 2)) for side in ("width", "height")}
 
 
 def _native_side(making: Making) -> int | None:
-    """Side in pixels of the square pictures that the stage's model was trained on, where its engine knows.
-
-    A model that the engine does not know is taken to be like its own choice.
-    """
+    """Side in pixels of the square pictures that the stage's model was trained on, where its engine knows."""
     settings = making.settings("keyframes")
     try:
         engine = making.run.pool.engine("image_generation", settings["engine"], "generate", settings["python"])
     except StorygenError:  # the items will say it, or a fallback draw them
         return None
-    facts = engine.models.get(settings["model"].get("id") or "") or next(iter(engine.models.values()), {})
-    side: int | None = facts.get("native_side")
+    side: int | None = engine.facts_of(settings["model"].get("id")).get("native_side")
     return side
 
 
@@ -121,15 +126,18 @@ def _known(path: Path) -> Future[Path]:
     return future
 
 
-def request(making: Making, shot: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """(prompt, engine_options) of a shot's picture."""
-    settings = making.settings("keyframes")
-    prompt, options = depiction(shot, making.bible, style(making.profile["film"]["style"])), settings["engine_options"]
-    if settings["engine"] == "storyboard":  # it draws every word that it knows: looks and colours would be things
-        prompt, options = shot["prompt"], {**panel_options(making, shot), **options}
-    if pictures := options.get("pictures"):  # the user's own, one a shot
-        options = {"pictures": Path(pictures).absolute(), "first_picture": shot["number"] - 1}
-    return prompt, dict(options)
+def request(making: Making, shot: Mapping[str, Any], engine: str) -> tuple[str, dict[str, Any]]:
+    """(prompt, engine_options) of a shot's picture, as an engine understands them."""
+    if engine == "storyboard":  # it draws every word that it knows: looks and colours would be things
+        own = making.settings("keyframes")["engine_options"].get("pictures")
+        return shot["prompt"], {} if own else panel_options(making, shot)
+    return depiction(shot, making.bible, style(making.profile["film"]["style"])), {}
+
+
+def own_pictures(settings: Mapping[str, Any], shot: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the user's own pictures lie, one a shot; nothing where there are none."""
+    pictures = settings["engine_options"].get("pictures")
+    return {"pictures": Path(pictures).absolute(), "first_picture": shot["number"] - 1} if pictures else {}
 
 
 def panel_options(making: Making, shot: Mapping[str, Any]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator import asking, drafts, length, scoring
 from orchestrator.item import Item
 from orchestrator.making import Making
-from orchestrator.stages.script import lines, take
+from orchestrator.stages.script import SHAPE, lines, take
 
 VERSION = "1"
 ROUNDS = 3
@@ -16,6 +16,8 @@ ENOUGH = 80.0
 """A weighted score that needs no further round."""
 LONGEST_NOTES = 5
 TOLD = ("item", "words", "fits", "score", "scores", "notes")
+LIKE = {**SHAPE, "kept": "", "score": 0.0, "versions": [dict.fromkeys(TOLD)]}
+"""What every revision has, an edited one too."""
 
 
 def make(making: Making) -> str | None:
@@ -26,7 +28,7 @@ def make(making: Making) -> str | None:
         return "revision.engine names no text model; the script is told as it was written"
     if making.script_edited:
         return "the script was edited by hand and is told as it is"
-    item = making.as_stored("revision", "revision") or _revised(making)
+    item = making.as_stored("revision", "revision", LIKE) or _revised(making)
     document = item.document()
     take(making, document["lines"])
     making.writing["script"]["words"] = length.of(making.source["paragraphs"], making.source["language"])

@@ -13,6 +13,8 @@ from typing import Any
 
 from orchestrator import shot_ideas
 from orchestrator.asking import thinks
+from orchestrator.errors import StorygenError
+from orchestrator.item import Item
 from orchestrator.making import Making
 from orchestrator.motion import motions
 
@@ -41,6 +43,12 @@ COUNTER_MOVE = {
     "hold": "zoom_in",
 }
 """What takes the place of a move that the shot before has too."""
+SHAPE = {
+    "shots": [
+        {"number": 1, "start_s": 0.0, "end_s": 0.0, "num_frames": 1, "text": "", "prompt": "", "motion": {"kind": ""}}
+    ]
+}
+"""What every list of shots has, an edited one too."""
 PHRASE_END = re.compile(r"[,;:،；：，、…–—-][\"'”’»)\]」』\s]*$")
 SENTENCE_END = re.compile(r"[.!?…。！？؟।]$")
 """In a speech, which is one line however many sentences it has."""
@@ -55,6 +63,24 @@ Cue = Mapping[str, Any]
 
 def make(making: Making) -> None:
     """Cut the film into shots, and say what each shows."""
+    item = making.as_stored("scenes", "shots", SHAPE) or _planned(making)
+    frames, wanted = sum(shot["num_frames"] for shot in item.document()["shots"]), _frames(making)
+    if frames != wanted:  # a film that ends before its narration does, or after it
+        raise StorygenError(
+            "invalid_request",
+            f"The shots in scenes/shots/shots.json have {frames} frames together; the narration takes {wanted}.",
+            f"Make their num_frames add up to {wanted}; or --force scenes/shots makes the document anew.",
+        )
+    making.shots = [{**_undescribed(shot["text"]), **shot} for shot in item.document()["shots"]]
+
+
+def _frames(making: Making) -> int:
+    """Frames of the narration, the last one begun counted whole."""
+    return math.ceil(round(making.duration_s * making.size["fps"], 6))
+
+
+def _planned(making: Making) -> Item:
+    """The item of the shots."""
     inputs: dict[str, Any] = {
         "cues": making.cues,
         "words": making.words,
@@ -77,7 +103,7 @@ def make(making: Making) -> None:
     for fault in unseen:
         message = f"{fault}; its picture follows its own words instead."
         item.warnings.append(making.run.warn("scenes", "shots", "shot_by_rules", message))
-    making.shots = [{**_undescribed(shot["text"]), **shot} for shot in item.document()["shots"]]
+    return item
 
 
 def pictured(shots: Sequence[Mapping[str, Any]], ideas: Mapping[str, Any]) -> list[dict[str, Any]]:

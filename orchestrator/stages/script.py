@@ -25,6 +25,8 @@ ABBREVIATIONS = {
 }
 """Those that a name or a number follows, so that their full stop ends no sentence, and that sentencex does not know."""
 OPENING = "\"'“‘„«»([¿¡—–-…\u00a0\u202f "
+SHAPE = {"lines": [{"text": "", "paragraph": 0}]}
+"""What every script has, an edited one too."""
 LEFT_BEHIND = re.compile(r"[」』）]+\s*")
 SAYS_WHO = re.compile(r"[^，。！？、：；“「『\s]{0,6}[说說问問道喊叫答][着著道]?[，。、]|と(?!こ)")
 """What follows a quotation and says whose it was: 青蛙说，… or とカラスは…"""
@@ -37,7 +39,7 @@ def make(making: Making) -> None:
         inputs = {"language": source["language"], "paragraphs": source["paragraphs"]}
         item = making.run.rule("script", "script", VERSION, inputs, lambda: {"lines": lines(**inputs)})
     else:
-        item = making.as_stored("script", "script") or _written(making)
+        item = making.as_stored("script", "script", SHAPE) or _written(making)
     document = item.document()
     take(making, document["lines"])
     making.script_edited = item.edited

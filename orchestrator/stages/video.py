@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -20,10 +21,12 @@ def make(making: Making) -> None:
     making.run.report.stage_items("video", len(making.shots))
 
     def animated(shot: Mapping[str, Any], keyframe: Future[Path]) -> Path:
+        prompt = depiction(shot, making.bible, look)
+        seed = (film["seed"] + zlib.crc32(prompt.encode())) % 2**32  # follows the words, as the picture's does
         last = shot["number"] == len(making.shots)
         clip = {
             "image": keyframe.result(),
-            "prompt": depiction(shot, making.bible, look),
+            "prompt": prompt,
             "motion": shot["motion"],
             "num_frames": shot["num_frames"] + (0 if last else film["transition_frames"]),
         }
@@ -34,7 +37,7 @@ def make(making: Making) -> None:
             "animate",
             {**making.size, **settings["input"], **clip},
             settings=settings,
-            where_able={"negative_prompt": unwanted(look)},
+            where_able={"negative_prompt": unwanted(look), "seed": seed},
         )
         return item.path("video")
 

@@ -31,7 +31,7 @@ ENGINES = {
     "scenes": {"transformers", "rules"},
     "guidance": {"transformers", "rules"},
     "keyframes": {"sdxl", "transformers", "rules"},
-    "video": {"ken_burns"},
+    "video": {"ltx_video"},
     "post": {"ffmpeg"},
 }
 
@@ -104,7 +104,7 @@ def test_pictures_that_fail_are_drawn_again_as_often_as_allowed_and_the_best_is_
 def test_a_model_is_loaded_once_until_another_one_needs_its_place(made: Path) -> None:
     # All that is written before the voice, one load; the shots, one more; then one turn of each model a round.
     rounds = ["keyframes", "vision"] * (1 + local_run.REROLLS)
-    assert local_run.loads(made) == ["text", "recognition", "text", *rounds]
+    assert local_run.loads(made) == ["text", "recognition", "text", *rounds, "video"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")

@@ -497,7 +497,7 @@ def test_a_lying_engine_fails_the_run_and_the_next_of_its_stage_takes_over(
 ) -> None:
     lying = ("--set", "keyframes.engine=odd", "--set", "keyframes.engine_options.do=other hash")
     done = run(story, run_folder, *lying, cwd=checkout)
-    failed(done, 70, "keyframes shot-001: the engine odd gave a wrong result, which is not kept", "keyframes.engine=")
+    failed(done, 70, "keyframes shot-001: the engine odd gave a wrong result, which is not kept", "the profile")
     assert whole_items(run_folder) == whole_items(made)
     done = run(story, run_folder, *lying, "--set", 'keyframes.fallback=["storyboard"]', cwd=checkout)
     assert done.returncode == 0, done.stderr

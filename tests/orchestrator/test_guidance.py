@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from planning import Model, answers, bible, idea, ideas, running, think, told
 from support import STORY
 
 from language.hosted import BOUNDS, STRUCTURE, expressible
+from media.pictures import SUFFIXES, list_pictures
+from orchestrator import options, references
 from orchestrator.asking import PROMPTS, schema
 from orchestrator.depiction import depiction
 from orchestrator.errors import StorygenError
@@ -52,11 +55,10 @@ def test_other_engines_than_storyboard_are_given_the_whole_prompt(lamps: Making,
     settings = answers(tmp_path, [CUTS, PICTURES, bible()], *BOTH)
     made = think(lamps, tmp_path / "run", [*settings, "film.style=clay"], scenes.make, guidance.make).making
     shot = made.shots[0]
-    panel, options = keyframes.request(made, shot)
+    panel, options = keyframes.request(made, shot, "storyboard")
     assert panel == shot["prompt"]
     assert options == {"language": "en", "setting": "a stone pier by the sea. around 1900. the old man"}
-    made.profile = {**made.profile, "keyframes": {**made.settings("keyframes"), "engine": "sdxl"}}
-    picture, options = keyframes.request(made, shot)
+    picture, options = keyframes.request(made, shot, "sdxl")
     assert picture == depiction(shot, made.bible, style("clay"))
     assert picture.startswith("claymation")
     assert "charcoal" not in picture  # the preset is what was chosen
@@ -116,6 +118,185 @@ def test_the_model_hears_what_was_wrong_and_what_pictures_show(lamps: Making, tm
     assert "<pictures>\n(no pictures)\n</pictures>" in first
     assert "<pictures>\nThe old man has a red scarf.\n</pictures>" in third
     assert "1 | An old man lit a lamp beside the sea." in first
+
+
+# Reference pictures
+
+
+LOOK: dict[str, Any] = {"palette": "slate, amber", "style": "charcoal drawing"}
+OLD_MAN = {"kind": "character", "name": "old man", "appearance": "thin, white beard", **LOOK}
+NOBODY = {**OLD_MAN, "name": "", "appearance": "somebody in a hood"}
+LAMP = {"kind": "thing", "name": "lamp", "appearance": "brass, green glass", **LOOK}
+PIER = {"kind": "place", "name": "", "appearance": "a stone pier", **LOOK}
+INK = {"kind": "style", "name": "", "appearance": "loose lines", "palette": "black, cream", "style": "ink drawing"}
+
+
+def picture(file: Path, red: int = 200) -> Path:
+    file.parent.mkdir(exist_ok=True)
+    Image.new("RGB", (64, 64), (red, 0, 0)).save(file)
+    return file
+
+
+def looks(folder: Path, *facts: Any) -> list[str]:
+    """Settings of a vision model that says this of the pictures in ``folder / "cast"``, in order."""
+    said = {"text": "", "tokens_generated": 1, "image_count": 1, "finish_reason": "stop", "seed": None}
+    file = folder / "looks.jsonl"
+    file.write_text("".join(json.dumps({"output": {**said, "json": fact}}) + "\n" for fact in facts), encoding="utf-8")
+    scripted = ["vision.engine=scripted", f"vision.engine_options.answers='{file}'", "vision.at_once=1"]
+    return [f"film.references='{folder / 'cast'}'", *scripted]
+
+
+class Seeing(Pool):
+    """Workers that keep what the vision model is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = list[dict[str, Any]]()
+
+    def request(self, family: str, request: Mapping[str, Any], *rest: Any, **how: Any) -> dict[str, Any]:
+        if family == "vision_language":
+            self.asked.append(request["input"])
+        return super().request(family, request, *rest, **how)
+
+
+def test_reference_pictures_are_read_in_order_and_a_changed_one_alone_again(lamps: Making, tmp_path: Path) -> None:
+    cast = tmp_path / "cast"
+    old_man, lamp = picture(cast / "10_old-man.png"), picture(cast / "2.png", red=9)
+    replies = iter([bible(), bible(light="lamplight")])
+    model = Model(lambda question: next(replies))
+    settings = [*looks(tmp_path, LAMP, OLD_MAN, NOBODY), *model.settings("guidance")]
+    with (pool := Seeing()):
+        first = think(lamps, tmp_path / "run", settings, scenes.make, guidance.make, pool=pool)
+        assert first.items[-5:] == [f"guidance/{name}" for name in READ]
+        picture(old_man, red=77)
+        second = think(lamps, tmp_path / "run", settings, scenes.make, guidance.make, pool=pool)
+    model.close()
+    assert second.made == [f"guidance/{name}" for name in READ[1:]]
+    assert second.making.bible["light"] == "lamplight"
+    assert [Path(asked["images"][0]) for asked in pool.asked] == [lamp, old_man, old_man]
+    assert "<name>10 old man</name>" in pool.asked[1]["prompt"]
+    assert pool.asked[0]["json_schema"] == schema("guidance-reference", {})
+    before, after = model.questions
+    tail = "slate, amber | charcoal drawing"
+    assert f"2.png | thing | lamp | brass, green glass | {tail}\n10_old-man.png | character | old man | thin" in before
+    assert f"10_old-man.png | character |  | somebody in a hood | {tail}\n</pictures>" in after
+
+
+READ = ("reference-001", "reference-002", "references", "answer", "bible")
+
+
+def test_rules_place_the_figures_of_pictures_where_the_words_name_them() -> None:
+    shots = [
+        {"number": n, "text": text} for n, text in enumerate(["An Old Man, a lamp.", "He lit it.", "Lamplight."], 1)
+    ]
+    other = {**OLD_MAN, "name": "Old man", "appearance": "another"}
+    made = guidance.of_pictures([OLD_MAN, NOBODY, LAMP, other, PIER, INK], shots)
+    assert made["characters"] == [
+        {"name": "old man", "appearance": "thin, white beard", "shots": [1]},
+        {"name": "lamp", "appearance": "brass, green glass", "shots": [1]},
+    ]
+    assert (made["place"], made["palette"], made["style"]) == ("a stone pier", "black, cream", "ink drawing")
+    bare = guidance.of_pictures([LAMP], shots[1:])
+    assert bare == {"characters": [], "place": "", "era": "", "light": "", **LOOK}
+
+
+def test_what_pictures_show_can_be_edited_and_nonsense_is_refused(lamps: Making, tmp_path: Path) -> None:
+    picture(tmp_path / "cast" / "man.png")
+    settings = looks(tmp_path, NOBODY)
+    stages = (scenes.make, guidance.make)
+    found = think(lamps, tmp_path / "run", settings, *stages)
+    assert found.making.bible["characters"] == []
+    ((code, message),) = found.warnings
+    assert (code, "man.png is followed in no shot: its file name names nobody" in message) == (
+        "reference_not_used",
+        True,
+    )
+    file = tmp_path / "run/guidance/references/references.json"
+    file.write_text(json.dumps({"pictures": [{"file": "man.png", **OLD_MAN}]}), encoding="utf-8")
+    found = think(lamps, tmp_path / "run", settings, *stages)
+    assert found.making.bible["characters"] == [{"name": "old man", "appearance": "thin, white beard", "shots": [1]}]
+    assert found.made == ["guidance/bible"]
+    assert found.making.writing["references"]["edited"]
+    file.write_text(json.dumps({"pictures": [{"file": "man.png", **OLD_MAN, "kind": "hero"}]}), encoding="utf-8")
+    with pytest.raises(StorygenError, match=r"of man\.png, kind: 'hero' is not one of") as caught:
+        think(lamps, tmp_path / "run", settings, *stages)
+    assert caught.value.code == "invalid_request"
+
+
+def test_a_useless_word_on_a_picture_is_asked_for_again_once(lamps: Making, tmp_path: Path) -> None:
+    file = picture(tmp_path / "cast" / "old man.png")
+    stages = (scenes.make, guidance.make)
+    with (pool := Seeing()):
+        found = think(lamps, tmp_path / "run", looks(tmp_path, {**OLD_MAN, "palette": ""}, OLD_MAN), *stages, pool=pool)
+        assert found.items[-4:-2] == ["guidance/reference-001", "guidance/reference-001-again"]
+        assert found.making.bible["palette"] == LOOK["palette"]
+        assert pool.asked[1]["prompt"] == f"{pool.asked[0]['prompt']}\n\n{AGAIN}"
+        with pytest.raises(StorygenError, match=f"said nothing of {file} that can be used: it: None is not") as caught:
+            think(lamps, tmp_path / "two", looks(tmp_path, None), *stages, pool=pool)
+    assert caught.value.code == "unsupported_capability"
+    assert "--force guidance/reference-001-again" in (caught.value.hint or "")
+
+
+AGAIN = "An earlier answer could not be used:\n- palette is empty"
+
+
+def test_a_picture_that_the_model_cannot_open_is_named(lamps: Making, tmp_path: Path) -> None:
+    model = Model(lambda question: OLD_MAN)
+    file = picture(tmp_path / "cast" / "old man.png")
+    file.write_bytes(file.read_bytes()[:60])
+    vision = [setting.replace("guidance.", "vision.") for setting in model.settings("guidance")]
+    with pytest.raises(StorygenError) as caught:
+        think(lamps, tmp_path / "run", [f"film.references='{file.parent}'", *vision], scenes.make, guidance.make)
+    model.close()
+    assert (caught.value.code, str(file) in caught.value.message) == ("input_unreadable", True)
+    assert model.requests == []
+
+
+def test_pictures_count_and_sort_as_for_the_workers(tmp_path: Path) -> None:
+    for name in ("b.PNG", "a10.jpg", "A2.webp", "notes.txt", ".hidden.png", "c.tiff"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    film = {"film": {"references": str(tmp_path)}, "vision": {"engine": "scripted"}}
+    found = references.pictures(film)
+    assert found == list_pictures(tmp_path)
+    assert [file.name for file in found] == ["A2.webp", "a10.jpg", "b.PNG", "c.tiff"]
+    assert references.SUFFIXES == SUFFIXES
+    assert references.pictures({**film, "film": {"references": None}}) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "vision", "code", "says"),
+    [
+        (["a.png"], "none", "unsupported_capability", "no vision model, so nobody can read the reference pictures in"),
+        (None, "scripted", "input_not_found", "There is no folder"),
+        (["a.txt"], "scripted", "input_not_found", "There is no picture in the folder"),
+        ([f"{n}.png" for n in range(17)], "scripted", "invalid_request", "holds 17 pictures; at most 16 are read"),
+        (["a.png", "broken.png"], "scripted", "input_unreadable", "broken.png cannot be read as a picture"),
+    ],
+)
+def test_references_that_cannot_be_read_are_said_before_anything_is_made(
+    names: list[str] | None, vision: str, code: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in names or ():
+        picture(tmp_path / "cast" / "a.png").rename(tmp_path / "cast" / name)
+    if "broken" in says:
+        (tmp_path / "cast" / "broken.png").write_text("no picture")
+        picture(tmp_path / "cast" / "b.gif")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorygenError) as caught:
+        options.profile("draft", {"references": "cast"}, None, [f"vision.engine={vision}"], None, None)
+    assert (caught.value.code, says in caught.value.message) == (code, True), caught.value.message
+    assert str(tmp_path / "cast") in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_folder_of_references_is_remembered_by_its_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "cast" / "a.gif")
+    monkeypatch.chdir(tmp_path)
+    found = options.profile("draft", {}, None, ["vision.engine=scripted", "film.references=cast"], None, None)
+    assert found["film"]["references"] == str(tmp_path / "cast")
 
 
 def test_an_edited_bible_is_used_and_one_that_cannot_be_is_refused(lamps: Making, tmp_path: Path) -> None:

@@ -224,11 +224,11 @@ def test_a_model_that_cannot_be_used_is_named_before_anything_is_made(
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     hosted = ["--profile", "hosted", "--set", "text.engine=anthropic", "--set", "text.engine_options={}"]
     done = run(tmp_path, "--idea", IDEA, "--out", "run", *hosted)
-    assert (done.returncode, "ANTHROPIC_API_KEY is not set" in done.stderr) == (69, True), done.stderr
+    assert (done.returncode, "ANTHROPIC_API_KEY is not set" in done.stderr) == (77, True), done.stderr
     assert not list((tmp_path / "run").glob("*/*"))
     # a story of that profile is only planned by the model, which is known beforehand too
     done = storygen("run", ROOT / "examples" / "crow.md", "--out", "two", *hosted, cwd=tmp_path)
-    assert (done.returncode, list((tmp_path / "two").glob("*/*"))) == (69, []), done.stderr
+    assert (done.returncode, list((tmp_path / "two").glob("*/*"))) == (77, []), done.stderr
 
 
 def test_a_batch_takes_ideas_beside_stories(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from support import SMALL, storygen
 
 from orchestrator.stages.judging import WINDOW, windows
@@ -52,7 +53,7 @@ def together(*scores: float) -> dict[str, Any]:
 def film(story: Path, tmp_path: Path) -> Film:
     """Makes the pictures of a story of three shots, judged by these answers in order: (manifest, drawn items)."""
 
-    def made(answers: Sequence[Mapping[str, Any]], *more: str, code: int = 0) -> tuple[Manifest, list[str]]:
+    def made(answers: Sequence[Mapping[str, Any]], *more: str | Path, code: int = 0) -> tuple[Manifest, list[str]]:
         script = tmp_path / "judge.jsonl"
         script.write_text("".join(json.dumps({"output": answer}) + "\n" for answer in answers), encoding="utf-8")
         judge = ["vision.engine=scripted", f"vision.engine_options.answers='{script}'", "vision.at_once=1"]
@@ -93,14 +94,17 @@ def test_exactly_the_shots_that_fail_are_drawn_again_until_they_pass(film: Film,
     assert history[2]["prompt"].endswith(", black water")
     assert len({each["seed"] for each in history}) == 3
     assert manifest["consistency"] == {"score": 0.8, "analysis": [ANALYSIS]}
+    assert manifest["vision_model"] == {"engine": "scripted", "model": None}
     assert not manifest["warnings"]
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     for each in history:
         assert each["picture"] in page
         assert each["explanation"] in page
+        assert each["prompt"] in page
+        assert all(words in page for words in each["suggestions"])
 
 
-def test_a_shot_that_never_passes_keeps_its_best_picture_and_says_so(film: Film) -> None:
+def test_a_shot_that_never_passes_keeps_its_best_picture_and_says_so(film: Film, tmp_path: Path) -> None:
     manifest, drawn = film(
         [score(0.9), score(0.9), score(0.3), score(0.5), score(0.4), together(1, 1, 1)], "--set", "gate.rerolls=2"
     )
@@ -109,6 +113,8 @@ def test_a_shot_that_never_passes_keeps_its_best_picture_and_says_so(film: Film)
     (warning,) = manifest["warnings"]
     assert warning["code"] == "below_threshold"
     assert "Shot 3: the best of 3 pictures scores 0.50, below 0.6: It is worth 0.5." in warning["message"]
+    folder = tmp_path / "run"
+    assert storygen("status", folder).returncode == 0
 
 
 def test_the_best_of_several_variants_is_kept(film: Film) -> None:
@@ -172,6 +178,35 @@ def test_the_user_can_choose_another_picture(film: Film, tmp_path: Path) -> None
     choice.write_text(text.replace("shot-001/shot-001_002.png", "../../../other.png"), encoding="utf-8")
     failed, _ = film(answers, "--set", "gate.variants=2", code=65)
     assert "'../../../other.png' for shot 1" in failed["error"]["message"]
+
+
+def test_reference_pictures_make_the_bible_of_a_film_without_a_text_model(film: Film, tmp_path: Path) -> None:
+    cast = tmp_path / "the cast ž"
+    cast.mkdir()
+    for name in ("10 pier.png", "2 old man.png", "stranger.gif"):
+        Image.new("RGB", (64, 64), (len(name), 0, 0)).save(cast / name)
+    style = {"palette": "slate, amber", "style": "charcoal drawing"}
+    facts = [
+        {"kind": "character", "name": "old man", "appearance": "thin, white beard", **style},
+        {"kind": "place", "name": "pier", "appearance": "a stone pier", **style},
+        {"kind": "character", "name": "stranger", "appearance": "yellow raincoat", **style},
+    ]
+    said = {"tokens_generated": 1, "image_count": 1, "finish_reason": "stop", "seed": None}
+    answers = [*({"text": "", "json": fact, **said} for fact in facts), *[score(0.9)] * 3, together(1, 1, 1)]
+    manifest, _ = film(answers, "--references", cast)
+    old_man = {"name": "old man", "appearance": "thin, white beard", "shots": [1]}
+    assert manifest["bible"] == {"characters": [old_man], "place": "a stone pier", "era": "", "light": "", **style}
+    told = manifest["writing"]["references"]["pictures"]
+    assert [each["file"] for each in told] == ["2 old man.png", "10 pier.png", "stranger.gif"]
+    (warning,) = manifest["warnings"]
+    assert warning["code"] == "reference_not_used"
+    assert "stranger.gif is followed in no shot: no shot's words name 'stranger'" in warning["message"]
+    assert "thin, white beard" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    again, _ = film(answers, "--references", cast)
+    assert all(item["reused"] for item in again["items"])
+    status = storygen("status", tmp_path / "run")
+    assert status.returncode == 0, status.stderr
+    assert "guidance   5 done" in status.stdout
 
 
 def test_without_a_judge_there_is_no_history(made: Path) -> None:

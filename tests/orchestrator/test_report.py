@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +12,12 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import pytest
+import writing
+from planning import bible
 from support import PATIENCE_S, SMALL, storygen
 
+from orchestrator import subject
+from orchestrator.item import write_json
 from orchestrator.report import page, write_page
 
 if TYPE_CHECKING:
@@ -99,12 +104,35 @@ def open_page(browser: Browser) -> Iterator[Open]:
 
 
 @pytest.fixture(scope="module")
-def evil(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def thought(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a manifest says of stages that thought: an idea, a script that was rewritten once, and a bible."""
+    folder = tmp_path_factory.mktemp("thought")
+    drafts = (writing.narration(60), writing.narration(25), writing.script_scores(60, "Open on the chair."))
+    better = (writing.narration(24), writing.script_scores(85, "Cut the second sentence."))
+    played = writing.played(folder, writing.ideas(), writing.idea_scores(60, 90, 20), *drafts, *better)
+    told = writing.write(folder, played).making.writing
+    fact = {"file": "old man.png", "kind": "character", "name": "old man", "appearance": "white beard"}
+    told["references"] = {"pictures": [{**fact, "palette": "blue", "style": "gouache"}], "edited": True}
+    return {"writing": told, "bible": bible(), "consistency": {"score": 0.8, "analysis": ["One world."]}}
+
+
+def all_evil(value: Any) -> Any:
+    """The same with every text hostile."""
+    if isinstance(value, dict):
+        return {name: all_evil(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [all_evil(member) for member in value]
+    return EVIL if isinstance(value, str) else value
+
+
+@pytest.fixture(scope="module")
+def evil(thought: dict[str, Any], made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The finished run in a folder of an awkward name, where everything that comes from outside is hostile."""
     folder = tmp_path_factory.mktemp("runs") / 'a run #1? 100% "ž" <b> مصباح'
     shutil.copytree(made, folder)
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    manifest |= {"title": EVIL, "language": EVIL}
+    manifest |= {"title": EVIL, "language": EVIL, **all_evil(thought)}
+    manifest["writing"]["idea"]["premise"] = f"{EVIL}, kept"
     for shot in manifest["shots"]:
         picture, clip = folder / shot["keyframe"], folder / shot["clip"]
         shot["keyframe"] = picture.replace(picture.with_name('a #1? 100% "ž".png')).relative_to(folder).as_posix()
@@ -220,6 +248,57 @@ def test_a_failed_run_says_why_what_is_kept_and_how_to_go_on(run_folder: Path, s
     assert str(run_folder) in command
     assert "the film of an earlier run" in tab.locator(".film").inner_text()
     assert tab.locator(".seek").count() == 0  # its times may be others
+
+
+def test_a_run_of_an_idea_says_the_command_with_the_idea(run_folder: Path, open_page: Open) -> None:
+    words = 'a keeper\'s last "chair" – ž'
+    write_json(run_folder / "run.json", {"v": 1, **subject.idea(words).mark(), "profile": {}})
+    write_page(run_folder, {**manifest_of(run_folder), "state": "partial", "film": None})
+    command = open_page(run_folder).get_by_label("Command").inner_text()
+    assert shlex.split(command) == ["storygen", "run", "--idea", words, "--out", str(run_folder)]
+
+
+def test_the_page_tells_how_an_idea_became_a_script(run_folder: Path, thought: dict[str, Any], open_page: Open) -> None:
+    write_page(run_folder, manifest_of(run_folder) | thought)
+    tab = open_page(run_folder)
+    said = tab.locator("#writing")
+    assert (
+        said.locator(".panel").first.inner_text().startswith("The idea\n\nTwo Fires\nscore 90\n\nTwo Fires: Ida burns")
+    )
+    said.locator("summary", has_text="Other proposals: 2").click()
+    proposals = said.locator(".panel").first.locator(".rounds li").all_inner_texts()
+    assert [text.split("\n")[:2] for text in proposals] == [["The Last Chair", "score 60"], ["Ida", "score 20"]]
+    script = said.locator(".panel").nth(1)
+    assert "24 words of 25 wanted" in script.inner_text()
+    assert "in 2 drafts: 60, then 25 words" in script.inner_text()
+    rounds = [text.split("\n")[:4] for text in script.locator(".rounds > li").all_inner_texts()]
+    assert rounds[0][:3] == ["As written", "25 words", "score 60"]
+    assert rounds[1] == ["Rewrite 1", "24 words", "score 85", "kept"]
+    script.locator("summary").first.click()
+    assert "Open on the chair." in script.inner_text()
+    assert "engagement 60, hook 60" in script.inner_text()
+
+
+def test_the_page_tells_what_all_pictures_share(run_folder: Path, thought: dict[str, Any], open_page: Open) -> None:
+    write_page(run_folder, manifest_of(run_folder) | thought)
+    tab = open_page(run_folder)
+    look = tab.locator("#look")
+    assert look.locator("h3").all_inner_texts() == [
+        "The figures", "The world", "How the pictures fit together", "Reference pictures edited by hand",
+    ]  # fmt: skip
+    first = look.locator(".rounds li").first
+    assert first.inner_text().split("\n")[0] == "the old man"
+    assert "white beard, blue coat" in first.inner_text()
+    assert [each.get_attribute("href") for each in first.locator("a").all()] == ["#shot-1", "#shot-2"]
+    for text in ("a stone pier by the sea", "around 1900", "cold moonlight", "slate, amber", "charcoal drawing"):
+        assert text in look.inner_text()
+    assert "score 0.8" in look.inner_text()
+    assert "One world." in look.inner_text()
+    assert "old man.png" in look.inner_text()
+
+
+def test_a_run_in_which_nothing_thought_says_nothing_of_it(made: Path) -> None:
+    assert 'class="thinking"' not in page(made, manifest_of(made))
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_rules_say_what_they_can_and_draw_as_before(lamps: Making, tmp_path: Pat
     for shot in found.making.shots:
         assert shot["description"] == shot["prompt"] == shot["text"]
         assert (shot["mood"], shot["camera"]) == (None, None)
-        prompt, options = keyframes.request(found.making, shot)
+        prompt, options = keyframes.request(found.making, shot, "storyboard")
         assert prompt == shot["text"]
         assert options == keyframes.story_options(found.making.source)
 
@@ -266,7 +266,7 @@ def test_a_story_in_another_script_is_asked_about_as_it_is(tmp_path: Path, pool:
     assert all("language with the tag zh" in question for question in model.questions)
     assert "一只青蛙住在井里。" in model.questions[1]
     assert all(shot["prompt"].isascii() and not shot["text"].isascii() for shot in found.making.shots)
-    options = [keyframes.request(found.making, shot)[1] for shot in found.making.shots]
+    options = [keyframes.request(found.making, shot, "storyboard")[1] for shot in found.making.shots]
     assert {option["language"] for option in options} == {"en"}
     assert "stone pier" in options[0]["setting"]
 

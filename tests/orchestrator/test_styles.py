@@ -8,7 +8,7 @@ import pytest
 from planning import think, told
 from support import STORY
 
-from orchestrator import styles
+from orchestrator import options, styles
 from orchestrator.depiction import unwanted
 from orchestrator.errors import StorygenError
 from orchestrator.making import Making
@@ -43,6 +43,13 @@ def test_an_unknown_preset_is_said_before_anything_is_drawn(lamps: Making, tmp_p
     assert caught.value.code == "invalid_request"
     assert "'cinema'" in caught.value.message
     assert all(name in (caught.value.hint or "") for name in styles.listed())
+
+
+def test_an_unknown_preset_is_said_when_the_options_are_read() -> None:
+    with pytest.raises(StorygenError, match=r"film\.style is 'cinema'"):
+        options.profile("draft", {"style": "cinema"}, None, [], None, None)
+    chosen = options.profile("draft", {"style": "cinema"}, None, ["film.style=clay"], None, None)
+    assert chosen["film"]["style"] == "clay"
 
 
 def test_a_drawn_panel_has_no_style_and_says_so_once(lamps: Making, tmp_path: Path) -> None:

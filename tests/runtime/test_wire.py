@@ -526,7 +526,7 @@ def _group(pid: int) -> int | None:
 
 
 def test_a_forced_end_takes_its_ffmpeg_and_its_files_along(tmp_path: Path) -> None:
-    body = composing(tmp_path, id="long", options={"timeout_s": 5})
+    body = composing(tmp_path, id="long", options={"timeout_s": 8})
     with Serving("media_processing") as serving:
         serving.say(body)
         assert serving.hear("progress", "error")["type"] == "progress"

@@ -37,8 +37,6 @@ OPTIONS: Mapping[str, Any] = {
     },
 }
 """Members of ``engine_options`` that every engine for these services has."""
-AUTO_KEY_ENV = services.PRESETS[OPTIONS["preset"]["default"]].key_env
-"""The key that a request needs which says nothing of services, as one for the engine ``auto`` does."""
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,10 @@ OPTIONS: Mapping[str, Any] = {
     },
 }
 """Members of ``engine_options`` that every engine for these services has."""
+OPTION_KEYS: Mapping[str, Mapping[str, str]] = {
+    "preset": {name: preset.key_env for name, preset in PRESETS.items() if preset.key_env and preset.key_needed}
+}
+"""Which key is needed for which of them: what such an engine says as ``option_keys``."""
 ONLY_OURS: Mapping[str, str | None] = dict.fromkeys(
     ("host", "accept", "accept-encoding", "connection", "content-type", "content-length", "user-agent")
 )

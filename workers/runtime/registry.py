@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,12 +82,19 @@ def _auto_obstacle(engine: type[Engine]) -> str | None:
     """Why ``auto`` passes this engine by, or None.
 
     An engine whose options choose among services, some without a key, is usable without one, but not without options:
-    its ``auto_key_env`` names the key that its default service needs.
+    then it needs the key of its default service.
     """
-    key: str | None = getattr(engine, "auto_key_env", None)
-    if key and not os.environ.get(key):
-        return obstacle(engine) or f"the environment variable {key} is not set, and no other service is chosen"
+    for option, keys in _option_keys(engine).items():
+        key = keys.get(engine.options_schema["properties"][option]["default"])
+        if key and not os.environ.get(key):
+            return obstacle(engine) or f"the environment variable {key} is not set, and no other service is chosen"
     return obstacle(engine)
+
+
+def _option_keys(engine: type[Engine]) -> Mapping[str, Mapping[str, str]]:
+    """Option -> its value -> environment variable with the key that is needed then; most engines have none."""
+    keys: Mapping[str, Mapping[str, str]] = getattr(engine, "option_keys", {})
+    return keys
 
 
 def choose(family: str, wanted: str, op: str | None, needs: Iterable[str], prefer: Iterable[str]) -> str:
@@ -165,6 +172,7 @@ def describe(family: str) -> dict[str, Any]:
             "capabilities": sorted(engine.capabilities),
             "models": dict(engine.models),
             "key_env": engine.key_env,
+            "option_keys": {option: dict(keys) for option, keys in _option_keys(engine).items()},
             "options_schema": dict(engine.options_schema),
         }
     return facts

@@ -66,8 +66,7 @@ def prepare(
     if options_schema is None:
         validation.raise_for(validation.violations(whole["engine_options"], engine.options_schema, "/engine_options"))
     engine_options = validation.filled(whole["engine_options"], engine.options_schema)
-    model_defaults = engine.models.get(whole["model"]["id"] or "", {}).get("defaults", {})
-    complete = validation.filled(given, schema, better=model_defaults)
+    complete = validation.filled(given, schema, better=model_defaults(engine.models, whole["model"]["id"]))
     identity = whole["id"] or f"r-{uuid.uuid4().hex[:12]}"
     return Request(
         id=identity,
@@ -109,3 +108,20 @@ def _inside(asked: str | None, allowed: Path | None, serving: bool) -> Path:
             hint=f"Use a folder inside {allowed} or leave output_dir out.",
         )
     return folder
+
+
+def model_defaults(models: Mapping[str, Mapping[str, Any]], model_id: str | None) -> Mapping[str, Any]:
+    """What an engine knows to be better for a model than the schema's defaults: input field -> value.
+
+    No id is the engine's own choice, the first of its ``models``; a folder is known by its name.
+
+    >>> model_defaults({"me/fast": {"defaults": {"num_inference_steps": 4}}}, "/models/fast")
+    {'num_inference_steps': 4}
+    """
+    if model_id is None:
+        facts = next(iter(models.values()), {})
+    else:
+        named = {name.rpartition("/")[2]: known for name, known in models.items()}
+        facts = models.get(model_id) or named.get(Path(model_id).name, {})
+    defaults: Mapping[str, Any] = facts.get("defaults", {})
+    return defaults

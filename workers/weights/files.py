@@ -29,7 +29,8 @@ def folder(
 ) -> Path:
     """The folder with a model's files: its own path, or where an id was downloaded to, as far as it was.
 
-    ``pointer`` is where the request names the model, ``only`` the one file of it that is wanted. Raises WorkerError ``model_not_found``, saying what to do.
+    ``pointer`` is where the request names the model, ``only`` the one file of it that is wanted. Raises WorkerError
+    ``model_not_found``, saying what to do.
     """
     if Path(model_id).is_dir():
         return Path(model_id)

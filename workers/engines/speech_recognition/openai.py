@@ -39,8 +39,8 @@ class Engine:
 
     version = "1"
     requires: tuple[str, ...] = ("openai", "av", "numpy")
-    key_env: str | None = None  # custom and ollama need none; engine_options.preset says which one the others need
-    auto_key_env = services.PRESETS["openai"].key_env
+    key_env: str | None = None
+    option_keys = services.OPTION_KEYS
     remote = True
     ops: tuple[str, ...] = ("transcribe", "subtitle", "align", "detect_language")
     capabilities = frozenset({"hotwords", "initial_prompt", "model", "translate", "word_timestamps"})

@@ -7,6 +7,7 @@ from typing import Any
 
 from engines.text_generation import _conversation
 from language import openai_chat
+from providers import openai as services
 from runtime.context import Context
 
 
@@ -15,8 +16,8 @@ class Engine:
 
     version = "1"
     requires: tuple[str, ...] = ("openai",)
-    key_env: str | None = None  # ollama and custom need none; engine_options.preset says which one the others need
-    auto_key_env = openai_chat.AUTO_KEY_ENV
+    key_env: str | None = None
+    option_keys = services.OPTION_KEYS
     remote = True
     ops: tuple[str, ...] = ("generate", "chat")
     capabilities: frozenset[str] = frozenset(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from engines.video_generation._camera import GENTLE, Motion, choose, eased, part, unasked
-from engines.video_generation._still import Draw, Still, moves
+from engines.video_generation._still import Draw, Still
 from runtime.context import Context
 from runtime.errors import WorkerError
 
@@ -31,19 +31,8 @@ def ordered(scenes: Sequence[dict[str, Any]], context: Context) -> list[Scene]:
 
     Raises WorkerError ``invalid_request`` where two scenes have one number.
     """
-    seen: dict[int, int] = {}
-    for place, scene in enumerate(scenes):
-        number = scene["scene_number"]
-        if number in seen:
-            raise WorkerError(
-                "invalid_request",
-                f"scenes {seen[number]} and {place} both have the scene_number {number}.",
-                pointer=f"/input/scenes/{place}/scene_number",
-                hint="Give every scene a number of its own; they are shown in its order.",
-            )
-        seen[number] = place
     found: list[Scene] = []
-    for scene in sorted(scenes, key=lambda scene: int(scene["scene_number"])):
+    for scene in by_number(scenes):
         motion = choose(None, scene["motion_hint"], angle=scene["camera_angle"])
         if motion is None:
             motion = unasked(found[-1].motion if found else None)
@@ -57,21 +46,53 @@ def ordered(scenes: Sequence[dict[str, Any]], context: Context) -> list[Scene]:
     return found
 
 
-def sequence(scenes: Sequence[Scene], transition_frames: int, load: Callable[[Scene], Still]) -> Iterator[Draw]:
-    """What draws every frame of the scenes in turn, Σ num_frames of them; ``load`` is called when a scene begins.
+def by_number(scenes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A request's scenes in their order. Raises WorkerError ``invalid_request`` where two have one number."""
+    seen: dict[int, int] = {}
+    for place, scene in enumerate(scenes):
+        number = scene["scene_number"]
+        if number in seen:
+            raise WorkerError(
+                "invalid_request",
+                f"scenes {seen[number]} and {place} both have the scene_number {number}.",
+                pointer=f"/input/scenes/{place}/scene_number",
+                hint="Give every scene a number of its own; they are shown in its order.",
+            )
+        seen[number] = place
+    return sorted(scenes, key=lambda scene: int(scene["scene_number"]))
 
-    A fade lies in the first frames of the later scene, under which the earlier one moves on; it is never longer than
-    the later scene.
+
+def fades(durations: Sequence[int], transition_frames: int) -> list[int]:
+    """Frames that each scene goes on under the next one, never more than that one has; 0 for the last."""
+    return [*(min(transition_frames, after) for after in durations[1:]), 0]
+
+
+def sequence(
+    durations: Sequence[int], transition_frames: int, begin: Callable[[int, int], Iterator[Draw]]
+) -> Iterator[Draw]:
+    """What draws every frame of scenes of so many frames in turn, Σ durations of them.
+
+    ``begin(place, num_frames)`` is called when a scene begins. A fade lies in the first frames of the later scene,
+    under which the earlier one goes on.
     """
     tail: Iterator[Draw] = iter(())
     fade = 0
-    for place, scene in enumerate(scenes):
-        after = min(transition_frames, scenes[place + 1].num_frames) if place + 1 < len(scenes) else 0
-        frames = moves(load(scene), scene.motion, scene.num_frames + after)
-        for position in range(scene.num_frames):
+    for place, (num_frames, after) in enumerate(zip(durations, fades(durations, transition_frames), strict=True)):
+        frames = begin(place, num_frames + after)
+        for position in range(num_frames):
             draw = next(frames)
             yield partial(_mixed, next(tail), draw, (position + 1) / (fade + 1)) if position < fade else draw
         tail, fade = frames, after
+
+
+def told(scenes: Iterable[tuple[int, int, Motion | None]]) -> list[dict[str, Any]]:
+    """The result's facts of scenes given as (number, frames, move; None where a model decided)."""
+    facts, first = [], 0
+    for number, num_frames, motion in scenes:
+        scene = {"scene_number": number, "first_frame": first, "duration_frames": num_frames}
+        facts.append({**scene, "motion": motion.as_json() if motion else None})
+        first += num_frames
+    return facts
 
 
 def transition(start: Still, end: Still, num_frames: int) -> Iterator[Draw]:

@@ -5,11 +5,11 @@ Frames are drawn here (``_still``) along a path (``_camera``) and go through one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engines.video_generation._clip import ENCODING, encoded
 from runtime.context import Context
 
 if TYPE_CHECKING:
@@ -29,20 +29,7 @@ class Engine:
     models: Mapping[str, Mapping[str, Any]] = {}
     options_schema: Mapping[str, Any] = {
         "type": "object",
-        "properties": {
-            "crf": {
-                "type": "number",
-                "minimum": 0,
-                "maximum": 51,
-                "default": 16,
-                "description": "x264's constant rate factor: lower is better and larger.",
-            },
-            "preset": {
-                "enum": ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"],
-                "default": "ultrafast",
-                "description": "x264's speed against size; ultrafast keeps most texture, so moves stay steadiest.",
-            },
-        },
+        "properties": ENCODING,
         "additionalProperties": False,
     }
 
@@ -74,13 +61,13 @@ def _animate(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa
     context.progress("prepare", 0, 1, "picture")
     still = load_still(Path(input["image"]), motion, input["width"], input["height"], context)
     context.progress("prepare", 1, 1, "picture")
-    video = _encoded(moves(still, motion, input["num_frames"]), input["num_frames"], input, context)
+    video = encoded(moves(still, motion, input["num_frames"]), input["num_frames"], input, context)
     return {"video": video, "motion": motion.as_json()}
 
 
 def _sequence(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A002 - the wire's word
-    from engines.video_generation._sequence import Scene, ordered, sequence
-    from engines.video_generation._still import Still, load_still
+    from engines.video_generation._sequence import ordered, sequence, told
+    from engines.video_generation._still import load_still, moves
     from media.pictures import picture_facts
 
     scenes = ordered(input["scenes"], context)
@@ -88,17 +75,14 @@ def _sequence(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noq
         picture_facts(Path(scene.keyframe))
         context.progress("prepare", count, len(scenes), "pictures")
 
-    def still(scene: Scene) -> Still:
-        return load_still(Path(scene.keyframe), scene.motion, input["width"], input["height"], context)
+    def begin(place: int, num_frames: int) -> Iterator[Draw]:
+        keyframe, motion = Path(scenes[place].keyframe), scenes[place].motion
+        return moves(load_still(keyframe, motion, input["width"], input["height"], context), motion, num_frames)
 
-    frames = sequence(scenes, input["transition_frames"], still)
-    video = _encoded(frames, sum(scene.num_frames for scene in scenes), input, context)
-    told, first = [], 0
-    for scene in scenes:
-        facts = {"scene_number": scene.number, "first_frame": first, "duration_frames": scene.num_frames}
-        told.append({**facts, "motion": scene.motion.as_json()})
-        first += scene.num_frames
-    return {"video": video, "scenes": told}
+    durations = [scene.num_frames for scene in scenes]
+    frames = sequence(durations, input["transition_frames"], begin)
+    video = encoded(frames, sum(durations), input, context)
+    return {"video": video, "scenes": told((scene.number, scene.num_frames, scene.motion) for scene in scenes)}
 
 
 def _transition(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A002 - the wire's word
@@ -110,28 +94,4 @@ def _transition(input: dict[str, Any], context: Context) -> dict[str, Any]:  # n
         stills.append(load_still(Path(input[name]), LEAN, input["width"], input["height"], context))
         context.progress("prepare", count, 2, "pictures")
     start, end = stills
-    return {"video": _encoded(transition(start, end, input["num_frames"]), input["num_frames"], input, context)}
-
-
-def _encoded(frames: Iterable[Draw], total: int, input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A002
-    """The clip of these frames, published."""
-    from engines.video_generation._still import drawn
-    from media.ffmpeg import encode_frames
-
-    width, height, fps = input["width"], input["height"], input["fps"]
-    crf, preset = context.engine_options["crf"], context.engine_options["preset"]
-    clip = context.temporary("mp4")
-    with closing(drawn(frames)) as blocks:  # so that no thread draws on when the encoder fails
-        encode_frames(
-            blocks,
-            width=width,
-            height=height,
-            fps=fps,
-            output=clip,
-            crf=crf,
-            preset=preset,
-            context=context,
-            total=total,
-        )
-    facts = {"fps": fps, "width": width, "height": height, "num_frames": total, "duration_s": total / fps}
-    return context.publish(clip, "video/mp4", **facts, seed=input["seed"])
+    return {"video": encoded(transition(start, end, input["num_frames"]), input["num_frames"], input, context)}

@@ -7,6 +7,7 @@ from typing import Any
 
 from engines.vision_language import _pictures, _questions
 from language import openai_chat
+from providers import openai as services
 from runtime.context import Context
 
 LONGEST_SIDE = 2048
@@ -18,8 +19,8 @@ class Engine:
 
     version = "1"
     requires: tuple[str, ...] = ("openai", "PIL")
-    key_env: str | None = None  # ollama and custom need none; engine_options.preset says which one the others need
-    auto_key_env = openai_chat.AUTO_KEY_ENV
+    key_env: str | None = None
+    option_keys = services.OPTION_KEYS
     remote = True
     ops: tuple[str, ...] = ("analyze_image", "check_consistency", "validate_scene")
     capabilities: frozenset[str] = frozenset({"json_schema", "model", "seed", "streaming"})

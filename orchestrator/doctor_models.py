@@ -1,0 +1,193 @@
+"""What the doctor says of a profile: its engines, keys and models, and whether they fit this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.filesize import decimal
+
+from orchestrator import needs
+from orchestrator import profile as profiles
+from orchestrator.doctor_findings import Finding, State, in_words, install
+from orchestrator.errors import StorygenError
+from orchestrator.needs import Taken
+from orchestrator.worker import describe
+
+FAMILY = "model_management"
+DRAFT = "draft"
+WHOLE = 0.9
+"""A model of less than this share of the size in the table lacks files; the table's sizes are rounded."""
+
+Ask = Callable[[str, Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
+"""(operation, input, options) -> output of the worker for models."""
+Described = Mapping[str, Mapping[str, Any]]
+"""Family -> what its worker says of itself; those that do not answer are left out."""
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A model, and what it is for."""
+
+    model: str
+    parts: tuple[str, ...]
+    state: State
+    """What it is when it is not here."""
+    options: Mapping[str, Any]
+
+
+def of_profile(name: str, profile: Mapping[str, Any], known: Described, ask: Ask) -> list[Finding]:
+    """What the profile needs, and whether it is here; a fault is what a run of it would end with."""
+    taken = [one for one in needs.taken(profile) if one.family in known]
+    models = _models(list(_wanted(taken, known)), f"storygen models download --profile {name}", ask)
+    return [*_engines(taken, known), *models, *_fit(taken, known, ask)]
+
+
+def of_all(known: Described, ask: Ask) -> list[Finding]:
+    """What the draft needs, and the models of the profiles that come with storygen: being without one is no fault."""
+    draft = [one for one in needs.taken(profiles.load(DRAFT)) if one.family in known]
+    taken = [one for name in profiles.names() for one in needs.taken(profiles.load(name)) if one.family in known]
+    models = _models(list(_wanted(taken, known)), "storygen models download {model}", ask)
+    return [*_engines(draft, known), *(replace(one, state="ok") for one in models)]
+
+
+def _engines(taken: Sequence[Taken], known: Described) -> Iterator[Finding]:
+    """One finding for each engine, with the parts it is for: a fault where a part has no other that would do."""
+    groups: dict[str, list[tuple[Taken, str | None, str | None]]] = {}
+    usable: set[tuple[str, str]] = set()
+    for one in taken:
+        trouble, advice = _trouble(one, known[one.family]["engines"])
+        groups.setdefault(f"{one.family} {one.engine}", []).append((one, trouble, advice))
+        if trouble is None:
+            usable.add((one.part, one.engine))
+    for name, uses in groups.items():
+        bad = [use for use in uses if use[1]]
+        parts = ", ".join(one.part for one, _, _ in bad or uses)
+        if not bad:
+            yield Finding(f"for {parts}", "ok", f"{name} is usable")
+            continue
+        spare = [next((e for e in one.settings["fallback"] if (one.part, e) in usable), None) for one, _, _ in bad]
+        needed = any(one.first and other is None for (one, _, _), other in zip(bad, spare, strict=True))
+        instead = f"; {spare[0]} would do it" if spare[0] and bad[0][0].first else ""
+        yield Finding(f"for {parts}", "fault" if needed else "warning", f"{name}: {bad[0][1]}{instead}", bad[0][2])
+
+
+def _trouble(one: Taken, engines: Mapping[str, Mapping[str, Any]]) -> tuple[str | None, str | None]:
+    """Why an engine cannot do what the profile wants of it, and what to do; (None, None) where it can."""
+    if one.engine == "auto":
+        return None, None
+    if one.settings["python"] is not None:  # an engine with an environment of its own
+        engines = describe(one.family, one.settings["python"])["engines"]
+    if one.engine not in engines:
+        return "there is no such engine", f"Known: {', '.join(engines)}."
+    facts = engines[one.engine]
+    if key := needs.missing_key(facts, one.settings["engine_options"]):
+        return f"the environment variable {key} is not set", f"Set it to the key of that service: export {key}=…"
+    if facts["usable"]:
+        return None, None
+    package = "Python package" in facts["why_not"]
+    advice = install("hosted" if facts["remote"] else "models") if package else "Name another engine in the profile."
+    return facts["why_not"], advice
+
+
+def _wanted(taken: Sequence[Taken], known: Described) -> Iterator[_Wanted]:
+    """Every model once."""
+    uses: dict[str, list[Taken]] = {}
+    for one in taken:
+        for model in needs.models(one, known[one.family]["engines"]):
+            uses.setdefault(_id(model), []).append(one)
+    for model, users in uses.items():
+        state: State = "fault" if any(one.needed for one in users) else "warning"
+        parts = tuple(dict.fromkeys(one.part for one in users))
+        yield _Wanted(model, parts, state, _place(users[0].settings["options"]))
+
+
+def _place(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in ("models_dir",) if options.get(name)}
+
+
+def _models(wanted: Sequence[_Wanted], get: str, ask: Ask) -> Iterator[Finding]:
+    """Whether each model is here, by its folder or by what the worker lists; then whether the rest has room."""
+    here: dict[tuple[str, str], Mapping[str, Any]] = {}
+    free: dict[str, int] = {}
+    try:
+        for place, options in {repr(one.options): one.options for one in wanted}.items():
+            listed = ask("list", {}, options)
+            here |= {(place, row["id"]): row for row in listed["models"]}
+            free[listed["folder"]] = listed["free_bytes"]
+    except StorygenError as error:
+        advice = install("models") if error.code == "engine_unavailable" else error.hint
+        yield Finding("models", _worst(wanted), f"cannot be looked for: {in_words(error)}", advice)
+    missing_gb = 0.0
+    for one in wanted:
+        finding, lacking_gb = _model(
+            one, here.get((repr(one.options), one.model)), get.format(model=one.model), looked=bool(free)
+        )
+        missing_gb += lacking_gb
+        yield finding
+    folder = min(free, key=lambda name: free[name], default=None)
+    if folder is not None and missing_gb * 1e9 > free[folder]:
+        found = f"{decimal(free[folder])} free in {folder}, {missing_gb:.1f} GB to download"
+        advice = "Make room, or let STORYGEN_MODELS_DIR name a folder on another disk."
+        yield Finding("room for models", _worst(wanted), found, advice)
+
+
+def _worst(wanted: Sequence[_Wanted]) -> State:
+    return "fault" if any(one.state == "fault" for one in wanted) else "warning"
+
+
+def _model(one: _Wanted, here: Mapping[str, Any] | None, get: str, *, looked: bool) -> tuple[Finding, float]:
+    """What to say of a model, and how much of it in GB is yet to come; ``looked`` whether it could be looked for."""
+    row = _row(one.model) or {}
+    size_gb: float | None = row.get("disk_gb")
+    name, parts = f"model {row.get('alias', one.model)}", f"for {', '.join(one.parts)}"
+    if needs.is_folder(one.model):
+        return Finding(name, "ok", f"a folder of this machine; {parts}"), 0.0
+    has_gb = here["bytes"] / 1e9 if here else 0.0
+    if here and not here["begun_bytes"] and (size_gb is None or has_gb >= WHOLE * size_gb):
+        return Finding(name, "ok", f"is here, {has_gb:.1f} GB; {parts}"), 0.0
+    left_gb = max(0.0, (size_gb or 0.0) - has_gb)
+    if here and not here["begun_bytes"]:
+        found = f"is here with {has_gb:.1f} of about {size_gb:g} GB, so files may be missing; {parts}"
+        return Finding(name, "warning", found, f"storygen models verify {one.model} --repair"), left_gb
+    size = f"{size_gb:g} GB to download" if size_gb else "its size is said before it is downloaded"
+    come = f", {(here['begun_bytes'] / 1e9) + has_gb:.1f} GB of it have come" if here else ""
+    absent = "is not here" if looked else "may not be here"
+    gated = f"{row['advice']} Then: " if row.get("gated") else ""
+    return Finding(name, one.state, f"{one.model} {absent}: {size}{come}; {parts}", gated + get), left_gb
+
+
+def _fit(taken: Sequence[Taken], known: Described, ask: Ask) -> Iterator[Finding]:
+    """Whether the models fit this machine's memory, as ``validate_config`` reckons; one engine a family."""
+    families: dict[str, dict[str, Any]] = {}
+    needed: dict[str, bool] = {}
+    for one in taken:
+        named = needs.models(one, known[one.family]["engines"])
+        if one.first and named and not needs.is_folder(named[0]) and one.family not in families:
+            options = {name: value for name, value in one.settings["options"].items() if name in ("device", "offload")}
+            families[one.family] = {"engine": one.engine, "model": one.settings["model"], "options": options}
+            needed[one.family] = one.needed
+    if not families:
+        return
+    said = ask("validate_config", {"config": {"v": 1, "families": families}}, {})
+    better = {row["pointer"].split("/")[2]: row["message"] for row in said["recommendations"]}
+    for kind, rows in (("errors", said["errors"]), ("warnings", said["warnings"])):
+        for row in rows:
+            parts = row["pointer"].split("/")
+            if len(parts) < 4 or parts[3] == "engine":
+                continue  # whether it is usable has been said
+            advice = better.get(parts[2], "storygen models recommend says what suits this machine.")
+            state: State = "fault" if kind == "errors" and needed[parts[2]] else "warning"
+            yield Finding(f"fit of {parts[2]}", state, row["message"], advice)
+
+
+def _row(model: str) -> Mapping[str, Any] | None:
+    return next((row for row in needs.table() if model in (row["id"], row["alias"])), None)
+
+
+def _id(model: str) -> str:
+    """The id on the hub of a model that is named by its short name."""
+    row = None if Path(model).exists() else _row(model)
+    return str(row["id"]) if row else model
