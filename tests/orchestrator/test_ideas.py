@@ -246,6 +246,15 @@ def test_a_batch_takes_ideas_beside_stories(tmp_path: Path) -> None:
 # Profiles
 
 
+def test_another_engine_takes_nothing_that_the_profile_says_of_the_first() -> None:
+    hosted = profile.load("hosted", ["text.engine=anthropic"])
+    assert (hosted["script"]["engine"], hosted["script"]["engine_options"]) == ("anthropic", {})
+    local = profile.load("local", ["text.engine_options.preset=ollama", "text.engine=openai"])
+    assert (local["text"]["model"], local["text"]["engine_options"]) == ({}, {"preset": "ollama"})
+    same = profile.load("local", ["text.engine=transformers", "text.model.quantization=int4"])
+    assert same["idea"]["model"] == {"id": "Qwen/Qwen2.5-14B-Instruct", "quantization": "int4"}
+
+
 @pytest.mark.parametrize("name", profile.names())
 def test_every_profile_here_is_whole(name: str) -> None:
     chosen = profile.load(name)

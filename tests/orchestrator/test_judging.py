@@ -165,6 +165,34 @@ def test_a_picture_that_the_user_painted_is_neither_judged_nor_drawn_again(film:
     assert manifest["shots"][1]["pictures"] == [{**manifest["shots"][1]["pictures"][0], "score": None, "kept": True}]
 
 
+def test_a_painted_variant_is_the_shots_picture_whatever_is_asked_of_the_others(film: Film, tmp_path: Path) -> None:
+    answers = [score(0.7), score(0.8), score(0.9), score(0.6), score(0.6), score(0.61), together(1, 1, 1)]
+    film(answers, "--set", "gate.variants=2")
+    drawings = tmp_path / "run" / "keyframes"
+    painted = drawings / "shot-001" / "shot-001_001.png"
+    painted.write_bytes((drawings / "shot-003" / "shot-003_001.png").read_bytes())
+    manifest, drawn = film([score(0.9)] * 5 + [together(1, 1, 1)], "--set", "gate.variants=2")
+    assert pictures(manifest)[0] == "keyframes/shot-001/shot-001_001.png"
+    assert not [name for name in drawn if name.startswith("shot-001-again")]
+
+
+def test_another_threshold_asks_nothing_again(film: Film) -> None:
+    answers = [score(0.9), score(0.7), score(0.8), together(0.9, 0.8, 0.9)]
+    film(answers)
+    manifest, drawn = film(answers, "--set", "gate.threshold=0.65", "--set", "gate.consistency_threshold=0.7")
+    assert drawn == ["shot-001", "shot-002", "shot-003"]
+    assert all(item["reused"] for item in manifest["items"])
+
+
+def test_a_later_stage_takes_the_chosen_pictures_as_they_lie(film: Film, story: Path, tmp_path: Path) -> None:
+    first, _ = film([score(0.9), score(0.2), score(0.8), score(0.7), together(0.9, 0.8, 0.9)])
+    done = storygen("run", story, "--out", tmp_path / "run", "--from", "video", "--to", "video", *SMALL)  # no judge
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))
+    assert pictures(manifest) == pictures(first)
+    assert [len(shot["pictures"]) for shot in manifest["shots"]] == [1, 2, 1]
+
+
 def test_the_user_can_choose_another_picture(film: Film, tmp_path: Path) -> None:
     answers = [score(0.7), score(0.8), score(0.9), score(0.6), score(0.6), score(0.61), together(1, 1, 1)]
     film(answers, "--set", "gate.variants=2")

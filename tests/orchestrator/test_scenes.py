@@ -129,6 +129,17 @@ def test_rules_say_what_they_can_and_draw_as_before(lamps: Making, tmp_path: Pat
         assert options == keyframes.story_options(found.making.source)
 
 
+def test_an_edited_list_of_shots_must_last_as_long_as_the_narration(run_folder: Path, story: Path) -> None:
+    path = run_folder / "scenes" / "shots" / "shots.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    wanted = sum(shot["num_frames"] for shot in document["shots"])
+    left = wanted - document["shots"].pop()["num_frames"]
+    path.write_text(json.dumps(document), encoding="utf-8")
+    done = storygen("run", story, "--out", run_folder, *SMALL)
+    assert done.returncode == 65
+    assert f"have {left} frames together; the narration takes {wanted}" in done.stderr
+
+
 def test_a_long_still_shot_moves_a_little() -> None:
     shot = {"number": 1, "start_s": 0.0, "end_s": 8.0, "text": "x"}
     assert shot_ideas.with_idea(shot, idea(1, motion="hold"))["motion"]["kind"] == "zoom_in"
