@@ -74,7 +74,10 @@ def _end(error: StorygenError, *, said: bool = False) -> NoReturn:
     """Say what happened, to a person and, where the command speaks JSON, as its last line; leave with its code."""
     command, rest = sys.argv[1:2], sys.argv[2:]
     # What a worker of ``call`` said on stderr has been shown.
-    told = [detail for detail in error.details if detail.partition(": ")[2] not in error.message]  # behind its pointer
+    # Behind a pointer, such as "/input/text: ", a worker's detail may say what the message says.
+    told = [
+        each for each in error.details if each[each.find(": ") + 2 if each[:1] == "/" else 0 :] not in error.message
+    ]
     details = told if command != ["call"] else []
     lines = [error.message if error.code == "cancelled" else f"error: {error.message}", *(f"  {d}" for d in details)]
     lines += [f"  {error.hint}"] if error.hint else []
