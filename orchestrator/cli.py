@@ -155,6 +155,8 @@ def run(
     from orchestrator.progress import report_for
 
     told = options.subject(story, idea_text, brief)
+    if told.story is not None and seconds is not None:
+        raise StorygenError("usage", "--seconds is for an idea; a story is as long as it is.", "Leave --seconds out.")
     film = {"language": language, "target_s": seconds, "audience": audience, "style": style}
     film |= {"references": None if references is None else str(references)}
     film |= dict(zip(("width", "height"), FORMATS.get(shape or "", ()), strict=False))

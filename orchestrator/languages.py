@@ -99,6 +99,10 @@ def named(tag: str) -> str:
     return f"{known[0]} ({tag})" if known else f"the language with the tag {tag}"
 
 
+WHOLE_SYSTEMS = frozenset({"Hans", "Hant", "Jpan", "Kore"})
+"""Script subtags that stand for all that a language is written in, not for one script of Unicode."""
+
+
 def not_in(text: str, tag: str) -> str | None:
     """Why a text cannot be in a language, by its script and by English words; None if it may be.
 
@@ -108,13 +112,15 @@ def not_in(text: str, tag: str) -> str | None:
     'it is written in Cyrl, English (en) in Latn'
     """
     known = LANGUAGES.get(primary(tag))
-    if known is None or ("-" in tag and any(part.istitle() and len(part) == 4 for part in tag.split("-"))):
-        return None  # a tag such as sr-Cyrl or pa-Arab has a script of its own
+    if known is None:
+        return None
+    named_script = next((part for part in tag.split("-")[1:] if part.istitle() and len(part) == 4), None)
+    wanted = {named_script} if named_script and named_script not in WHOLE_SYSTEMS else known[1]
     scripts = Counter(script for character in text if character.isalpha() for script in _scripts(character))
     letters = sum(character.isalpha() for character in text)
-    own = sum(scripts[script] for script in known[1])
+    own = sum(scripts[script] for script in wanted)
     if letters and own < (1 - OTHER_SCRIPT_SHARE) * letters:
-        return f"it is written in {scripts.most_common(1)[0][0]}, {named(tag)} in {' and '.join(sorted(known[1]))}"
+        return f"it is written in {scripts.most_common(1)[0][0]}, {named(tag)} in {' and '.join(sorted(wanted))}"
     words = re.findall(r"[^\W\d_]+", text.lower())
     english = sum(word in ENGLISH for word in words)
     if primary(tag) != "en" and len(words) >= FEWEST_WORDS and english > ENGLISH_SHARE * len(words):

@@ -74,10 +74,7 @@ def _end(error: StorygenError, *, said: bool = False) -> NoReturn:
     """Say what happened, to a person and, where the command speaks JSON, as its last line; leave with its code."""
     command, rest = sys.argv[1:2], sys.argv[2:]
     # What a worker of ``call`` said on stderr has been shown.
-    # Behind a pointer, such as "/input/text: ", a worker's detail may say what the message says.
-    told = [
-        each for each in error.details if each[each.find(": ") + 2 if each[:1] == "/" else 0 :] not in error.message
-    ]
+    told = [detail for detail in error.details if _without_pointer(detail) not in error.message]
     details = told if command != ["call"] else []
     lines = [error.message if error.code == "cancelled" else f"error: {error.message}", *(f"  {d}" for d in details)]
     lines += [f"  {error.hint}"] if error.hint else []
@@ -94,3 +91,8 @@ def _end(error: StorygenError, *, said: bool = False) -> NoReturn:
     except OSError:  # nobody reads; what is left in the buffers would fail again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(error.exit_code)
+
+
+def _without_pointer(detail: str) -> str:
+    """What a detail says of a place in a request such as ``/input/text``, without the place."""
+    return detail.partition(": ")[2] if detail.startswith("/") else detail

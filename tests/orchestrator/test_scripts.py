@@ -286,3 +286,16 @@ def test_the_nearest_version_is_kept(sizes: list[int], wanted: int) -> None:
 )
 def test_a_text_in_another_script_or_in_english_is_seen(told: str, tag: str, why: str | None) -> None:
     assert languages.not_in(told, tag) == why
+
+
+@pytest.mark.parametrize("tag", ["zh-Hans", "zh-Hant-TW", "cs-Latn", "sr-Cyrl", "ja-Jpan", "pt-BR"])
+def test_english_is_no_other_language_whatever_script_its_tag_names(tag: str) -> None:
+    text = "The old man lit a lamp beside the sea and the wind put it out again. He lit it once more. Far away, on the "
+    assert languages.not_in(text + "black water, a second lamp answered, and they were not alone that night.", tag)
+
+
+def test_a_tags_script_is_what_a_text_must_be_written_in() -> None:
+    assert languages.not_in("乌鸦口渴了，找到一个水罐。", "zh-Hans") is None
+    assert languages.not_in("Живео једном један стари чамац.", "sr-Cyrl") is None
+    assert languages.not_in("Živeo jednom jedan stari čamac.", "sr-Latn") is None
+    assert languages.not_in("Živeo jednom jedan stari čamac.", "sr-Cyrl")

@@ -88,7 +88,7 @@ def question(op: str, input: Mapping[str, Any], *, bounded: bool) -> Question:  
             "score": SCORE,
             "suggestions": _items(bounded),
         }
-        words = SCENE.format(description=input["description"])
+        words = SCENE.format(description=input["description"].replace("</", "< /"))
     else:
         count = len(input["images"])
         properties = {
