@@ -115,7 +115,11 @@ class Service:
             def _wait(self) -> None:
                 self.connection.settimeout(PATIENCE_S)
                 with contextlib.suppress(OSError):
-                    if self.connection.recv(1) == b"":
+                    try:
+                        gone = self.connection.recv(1) == b""
+                    except ConnectionError:  # hung up on what was still to be read
+                        gone = True
+                    if gone:
                         service.left.set()
                 self.close_connection = True
 
