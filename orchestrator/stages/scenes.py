@@ -64,7 +64,8 @@ Cue = Mapping[str, Any]
 def make(making: Making) -> None:
     """Cut the film into shots, and say what each shows."""
     item = making.as_stored("scenes", "shots", SHAPE) or _planned(making)
-    frames, wanted = sum(shot["num_frames"] for shot in item.document()["shots"]), _frames(making)
+    frames = sum(shot["num_frames"] for shot in item.document()["shots"])
+    wanted = whole_frames(making.duration_s, making.size["fps"])
     if frames != wanted:  # a film that ends before its narration does, or after it
         raise StorygenError(
             "invalid_request",
@@ -74,9 +75,9 @@ def make(making: Making) -> None:
     making.shots = [{**_undescribed(shot["text"]), **shot} for shot in item.document()["shots"]]
 
 
-def _frames(making: Making) -> int:
-    """Frames of the narration, the last one begun counted whole."""
-    return math.ceil(round(making.duration_s * making.size["fps"], 6))
+def whole_frames(duration_s: float, fps: int) -> int:
+    """Frames of a narration, the last one begun counted whole."""
+    return math.ceil(round(duration_s * fps, 6))
 
 
 def _planned(making: Making) -> Item:
@@ -143,7 +144,7 @@ def shots(
     for cue, cost in enumerate(costs):
         if cue in cut_after and cost < INSIDE_PHRASE_COST:
             costs[cue] += PROPOSED_COST
-    total = math.ceil(round(duration_s * fps, 6))
+    total = whole_frames(duration_s, fps)
     found: list[dict[str, Any]] = []
     begin = first = 0
     for number, last in enumerate(cuts(ends, costs), 1):
