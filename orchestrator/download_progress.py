@@ -1,4 +1,4 @@
-"""How far a download has come: a bar on a terminal, a line every few seconds elsewhere."""
+"""How far a download has come: a bar on a terminal, a line every few seconds elsewhere; and that others are at work."""
 
 from __future__ import annotations
 
@@ -18,6 +18,18 @@ def display(name: str) -> Iterator[OnEvent]:
     """What to tell the worker's events of one model's download."""
     with _bar(name) if sys.stderr.isatty() else contextlib.nullcontext(_lines(name)) as on_event:
         yield on_event
+
+
+@contextlib.contextmanager
+def at_work(words: str) -> Iterator[None]:
+    """Show on a terminal that something goes on which cannot say how far it has come."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(words):
+        yield
 
 
 def _lines(name: str) -> OnEvent:

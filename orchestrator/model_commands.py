@@ -12,6 +12,7 @@ from typing import Any
 import click
 from rich.filesize import decimal
 
+from orchestrator.download_progress import at_work, display
 from orchestrator.errors import StorygenError
 
 FAMILY = "model_management"
@@ -76,7 +77,8 @@ def download(
         raise StorygenError("usage", "--revision and --include are for one model.", "Download the models one by one.")
     more = {"revision": revision, "precision": precision, "allow_patterns": list(include) or None}
     with _asking(models_dir) as ask:
-        plans = [ask("download", id=name, dry_run=True, **more) for name in wanted]
+        with at_work("The hub is asked for the sizes …"):
+            plans = [ask("download", id=name, dry_run=True, **more) for name in wanted]
         click.echo("\n".join(_plan_lines(plans)))
         missing = sum(plan["missing_bytes"] for plan in plans)
         _check_room(missing, plans[0]["free_bytes"])
@@ -116,7 +118,8 @@ def verify(
     """Compare every file of models with the hub's checksums; exit code 69 when one is damaged or missing."""
     more = {"revision": revision, "allow_patterns": list(include) or None}
     with _asking(models_dir) as ask:
-        found = [ask("verify", id=name, remove_damaged=repair, **more) for name in names]
+        with at_work("Every file is read, about a second for each GB …"):
+            found = [ask("verify", id=name, remove_damaged=repair, **more) for name in names]
         for each in found if repair else []:
             if not each["whole"]:
                 lacking = [*(row["name"] for row in each["damaged"]), *each["missing"]]
@@ -183,8 +186,6 @@ def _asking(models_dir: Path | None) -> Iterator[Any]:
 
 def _fetch(ask: Any, **fields: Any) -> dict[str, Any]:
     """Download with a bar; Ctrl+C says that nothing is lost."""
-    from orchestrator.download_progress import display
-
     try:
         with display(fields["id"]) as on_event:
             output: dict[str, Any] = ask("download", on_event, **fields)

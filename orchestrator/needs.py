@@ -118,7 +118,7 @@ def models(one: Taken, engines: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if one.engine not in engines or engines[one.engine].get("remote"):
         return []
     own = one.settings["model"].get("id") if one.first else None
-    return [*([own] if own else _defaults(one.family, one.engine)), *(_named_in(one.settings["input"]))]
+    return [*([own] if own else _defaults(one.family, one.engine)), *(named_in(one.settings["input"]))]
 
 
 def row(model: str) -> Mapping[str, Any] | None:
@@ -147,7 +147,7 @@ def _defaults(family: str, engine: str) -> list[str]:
     return [row["id"] for row in table() if row["default"] and (row["engine"], row["family"]) == (engine, family)]
 
 
-def _named_in(input: Mapping[str, Any]) -> Iterator[str]:  # noqa: A002 - the wire's word
+def named_in(input: Mapping[str, Any]) -> Iterator[str]:  # noqa: A002 - the wire's word
     """Models that an operation's input names beside its own: the refiner, LoRAs, control models."""
     parts = [input.get("refiner"), *(input.get("loras") or []), *(input.get("control") or [])]
     for part in parts:

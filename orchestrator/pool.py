@@ -1,7 +1,8 @@
 """Warm workers: one per family, engine, model and interpreter, started when first needed, stopped together.
 
 A request goes to a free session of its kind, and a new one is started where there is none: how many there are follows
-from how many ask at once. Engines that load models onto this machine take turns: only one of them holds its models.
+from how many ask at once. Engines that load models onto this machine work one at a time; those whose models have room
+beside one another stay, and where the next one has none, those that were not used for longest leave.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, wait_exponential
 
+from orchestrator import memory
 from orchestrator.errors import StorygenError, error_table
 from orchestrator.worker import OnEvent, Worker, describe
 
@@ -29,6 +32,8 @@ CRASHES = 2
 BACKOFF = wait_exponential(multiplier=0.5, max=30)
 """Seconds before the next try, where the provider named none."""
 REMOTE_AT_ONCE = 4
+WITHOUT_ROOM = frozenset({"out_of_memory", "worker_crashed"})
+"""Errors that a model can end with where others left it too little memory; a system that is short of it kills."""
 
 Kind = tuple[str, str, str, str]
 """Family, engine, model, interpreter."""
@@ -55,12 +60,17 @@ class Engine:
     """Known model id -> its facts; the first is the engine's own choice."""
 
     def facts_of(self, model_id: str | None) -> Mapping[str, Any]:
-        """What the engine says of a model, found as ``runtime/request.py`` finds its defaults: none is the engine's own
-        choice, a folder is known by its name. One that it does not know is taken to be like its own choice.
+        """What the engine says of a model, found as ``runtime/request.py`` finds it: none is the engine's own choice, a
+        folder is known by its name, a name with a * stands for all that fit. One that it does not know is taken to be
+        like its own choice.
         """
         own = next(iter(self.models.values()), {})
-        named = {name.rpartition("/")[2]: facts for name, facts in self.models.items()}
-        return own if model_id is None else self.models.get(model_id) or named.get(Path(model_id).name, own)
+        if model_id is None:
+            return own
+        last = Path(model_id).name.lower()
+        named = {name.rpartition("/")[2].lower(): facts for name, facts in self.models.items()}
+        patterns = (facts for name, facts in named.items() if "*" in name and fnmatchcase(last, name))
+        return self.models.get(model_id) or named.get(last) or next(patterns, own)
 
     @property
     def at_once(self) -> int:
@@ -101,6 +111,8 @@ class Pool:
         self._free: dict[Kind, list[Worker]] = {}
         self._busy: dict[Worker, Kind] = {}
         self._heavy_turn = threading.Lock()
+        self._took: dict[Kind, memory.Memory] = {}
+        """The most that workers which load models were seen to take."""
         self._descriptions: dict[tuple[str, str], dict[str, Any]] = {}
 
     @property
@@ -123,7 +135,6 @@ class Pool:
         within one budget per run. Raises StorygenError; ``timeout`` too when the run's time is up.
         """
         kind = (family, request.get("engine") or "", _model(request), python or sys.executable)
-        facts = self._descriptions.get((family, kind[3]), {}).get("engines", {}).get(kind[1])
         trying = Retrying(
             retry=retry_if_exception(self._worth_trying_again),
             stop=self._enough,
@@ -132,11 +143,28 @@ class Pool:
             before_sleep=lambda state: self._note_retry(state, on_event),
             reraise=True,
         )
-        if facts is not None and _heavy(facts):
-            with self._heavy_turn:
-                self._make_room(kind)
-                return trying(self._once, kind, request, on_event, where)
-        return trying(self._once, kind, request, on_event, where)
+
+        def do() -> dict[str, Any]:
+            return trying(self._once, kind, request, on_event, where)
+
+        return self._in_turn(kind, request, do, on_event) if self._is_heavy(kind) else do()
+
+    def _in_turn(
+        self, kind: Kind, request: Mapping[str, Any], do: Callable[[], dict[str, Any]], on_event: OnEvent | None
+    ) -> dict[str, Any]:
+        """Do a request of an engine that loads models here, alone, with room for them."""
+        with self._heavy_turn:
+            expected = memory.estimate(self._descriptions[kind[0], kind[3]]["engines"][kind[1]]["models"], request)
+            self._make_room(kind, expected)
+            try:
+                result = do()
+            except StorygenError as error:
+                if error.code not in WITHOUT_ROOM or self.closing or not self._end(self._others(kind)):
+                    raise
+                _tell(on_event, error, 0.0, 2)  # the models that left may have been what it lacked
+                result = do()
+            self._took[kind] = _most(self._took.get(kind), result["metrics"], expected)
+            return result
 
     def _once(self, kind: Kind, request: Mapping[str, Any], on_event: OnEvent | None, where: str) -> dict[str, Any]:
         worker = self._take(kind)
@@ -168,19 +196,42 @@ class Pool:
         with self._guard:
             kind = self._busy.pop(worker, None)
             if kind is not None and worker.alive:
-                self._free[kind].append(worker)
+                self._free[kind] = [*self._free.pop(kind, ()), worker]  # at the end: used last
 
-    def _make_room(self, wanted: Kind) -> None:
-        """End the free sessions of other kinds that hold models on this machine."""
+    def _make_room(self, wanted: Kind, expected: memory.Memory) -> None:
+        """End workers of other kinds that hold models on this machine until there is room for one of this kind.
+
+        ``expected`` is what such a worker takes, as long as none was seen.
+        """
+        others = self._others(wanted)
+        if not others:
+            return
+        needed = self._took.get(wanted, expected)
         with self._guard:
-            leaving = []
-            for kind, workers in self._free.items():
-                facts = self._descriptions.get((kind[0], kind[3]), {}).get("engines", {}).get(kind[1])
-                if kind != wanted and facts is not None and _heavy(facts):
-                    leaving += workers
-                    workers.clear()
+            warm = [worker.pid for worker in self._free.get(wanted, ()) if worker.alive]
+        if warm:  # it has its weights; what it lacks is room to work, and torch keeps that of a card
+            needed = memory.Memory(0.0, max(0.0, needed.main - sum(map(memory.held, warm))))
+        for other in others:
+            if needed.fits(memory.free()):
+                return
+            self._end([other])
+
+    def _others(self, wanted: Kind) -> list[Kind]:
+        """The other kinds that hold models on this machine, that which was not used for longest first."""
+        with self._guard:
+            return [kind for kind, free in self._free.items() if free and kind != wanted and self._is_heavy(kind)]
+
+    def _is_heavy(self, kind: Kind) -> bool:
+        facts = self._descriptions.get((kind[0], kind[3]), {}).get("engines", {}).get(kind[1])
+        return facts is not None and _heavy(facts)
+
+    def _end(self, kinds: Sequence[Kind]) -> bool:
+        """End the free workers of these kinds; returns whether there was one."""
+        with self._guard:
+            leaving = [worker for kind in kinds for worker in self._free.pop(kind, ())]
         for worker in leaving:
             worker.stop()
+        return bool(leaving)
 
     def _in_time(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The request with no more time than the run has left; time is no part of a key."""
@@ -220,16 +271,8 @@ class Pool:
 
     def _note_retry(self, state: RetryCallState, on_event: OnEvent | None) -> None:
         error = state.outcome.exception() if state.outcome else None
-        if on_event is not None and isinstance(error, StorygenError):
-            on_event(
-                {
-                    "type": "retry",
-                    "code": error.code,
-                    "message": error.message,
-                    "wait_s": round(state.upcoming_sleep, 1),
-                    "attempt": state.attempt_number + 1,
-                }
-            )
+        if isinstance(error, StorygenError):
+            _tell(on_event, error, state.upcoming_sleep, state.attempt_number + 1)
 
     def engine(self, family: str, name: str, op: str, python: str | None = None) -> Engine:
         """The facts of an engine; ``auto`` is the first that is usable there and can do the operation.
@@ -303,6 +346,22 @@ def _model(request: Mapping[str, Any]) -> str:
 
 def _heavy(facts: Mapping[str, Any]) -> bool:
     return bool(facts["models"]) and not facts["remote"]
+
+
+def _most(before: memory.Memory | None, metrics: Mapping[str, Any], expected: memory.Memory) -> memory.Memory:
+    """The most that a worker of a kind took, by its results; what they do not say is as expected."""
+    card, main = metrics.get("peak_vram_mb"), metrics.get("peak_rss_mb")
+    now = memory.Memory(
+        expected.card if card is None else card * memory.MB, expected.main if main is None else main * memory.MB
+    )
+    return now if before is None else memory.Memory(max(before.card, now.card), max(before.main, now.main))
+
+
+def _tell(on_event: OnEvent | None, error: StorygenError, wait_s: float, attempt: int) -> None:
+    """Say that a request is tried again, and why."""
+    if on_event is not None:
+        said = {"code": error.code, "message": error.message, "wait_s": round(wait_s, 1), "attempt": attempt}
+        on_event({"type": "retry", **said})
 
 
 def _pause(state: RetryCallState) -> float:

@@ -74,7 +74,7 @@ def hub(**models: dict[str, bytes]) -> Iterator[Hub]:
     class Answers(_Answers):
         hub = state
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+    with _Server(("127.0.0.1", 0), Answers) as server:
         server.daemon_threads = True
         state.address = f"http://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -85,6 +85,11 @@ def hub(**models: dict[str, bytes]) -> Iterator[Hub]:
             state.go_on.set()
             server.shutdown()
             thread.join()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that leaves in the middle is no news."""
 
 
 class _Answers(http.server.BaseHTTPRequestHandler):

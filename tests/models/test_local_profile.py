@@ -101,10 +101,25 @@ def test_pictures_that_fail_are_drawn_again_as_often_as_allowed_and_the_best_is_
     assert len(below) == len(manifest["shots"])
 
 
-def test_a_model_is_loaded_once_until_another_one_needs_its_place(made: Path) -> None:
-    # All that is written before the voice, one load; the shots, one more; then one turn of each model a round.
-    rounds = ["keyframes", "vision"] * (1 + local_run.REROLLS)
-    assert local_run.loads(made) == ["text", "recognition", "text", *rounds, "video"]
+def test_every_model_is_loaded_once(made: Path) -> None:
+    # Recognition comes between two stages that write, and pictures are judged between two rounds of drawing.
+    assert local_run.loads(made) == ["text", "recognition", "keyframes", "vision", "video"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a script in the place of NVIDIA's program")
+def test_models_that_have_no_room_beside_one_another_change_over_once_a_round(
+    made: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 1\n", encoding="utf-8")  # a card with 1 MiB free
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    folder = Path(shutil.copytree(made, tmp_path / "run", ignore=without_pictures))
+    done = storygen("run", *IDEA, "--out", folder, *local_run.options(models))
+    assert done.returncode == 0, done.stderr
+    before, rounds = local_run.loads(made), ["keyframes", "vision"] * (1 + local_run.REROLLS)
+    assert local_run.loads(folder)[len(before) :] == [*rounds, "video"]
+    assert (folder / "final.mp4").read_bytes() == (made / "final.mp4").read_bytes()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")

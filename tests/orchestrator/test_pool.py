@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 from typing import Any
 
+import psutil
 import pytest
 from support import SMALL, accepted, storygen
 
+from orchestrator import memory
 from orchestrator.errors import StorygenError
+from orchestrator.memory import Memory
 from orchestrator.pool import CRASHES, Pool
 
 OUTPUT = {
@@ -102,17 +105,64 @@ def test_a_session_is_warm_for_the_next_request_and_two_at_once_have_one_each(tm
     assert first in pids
 
 
-def test_engines_that_load_models_here_make_room_for_one_another(tmp_path: Path) -> None:
-    import psutil
+PLENTY = Memory(0.0, 1e12)
 
-    with Pool() as pool:
-        heavy = pool.describe("text_generation")
-        heavy["engines"]["scripted"]["models"] = {"any": {}}
-        first = pid_of(pool, asking(tmp_path, {"output": OUTPUT}))
-        assert pid_of(pool, asking(tmp_path, {"output": OUTPUT})) == first
-        other = pid_of(pool, asking(tmp_path, {"output": OUTPUT}, model={"dtype": None}))
-        assert other != first
-        assert not psutil.pid_exists(first)
+
+def heavy_pool(monkeypatch: pytest.MonkeyPatch, free: Callable[[], Memory]) -> Pool:
+    """A pool whose scripted engine counts as one that loads models, on a machine with so much memory."""
+    monkeypatch.setattr(memory, "free", free)
+    pool = Pool()
+    pool.describe("text_generation")["engines"]["scripted"]["models"] = {"Qwen/Qwen2.5-14B-Instruct": {}}
+    return pool
+
+
+def of_model(folder: Path, number: int, *answers: Mapping[str, Any]) -> dict[str, Any]:
+    """A request for one model of several, told apart by what they leave open; each has a worker of its own."""
+    return asking(folder, *(answers or [{"output": OUTPUT}]), model={["id", "revision", "dtype"][number - 1]: None})
+
+
+def test_models_that_have_room_beside_one_another_stay_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with heavy_pool(monkeypatch, lambda: PLENTY) as pool:
+        pids = [pid_of(pool, of_model(tmp_path, number)) for number in (1, 2, 3)]
+        assert [pid_of(pool, of_model(tmp_path, number)) for number in (1, 2, 3)] == pids
+
+
+def test_where_the_next_model_has_no_room_the_one_longest_unused_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids: dict[int, int] = {}
+
+    def free() -> Memory:  # room for two
+        return PLENTY if sum(map(psutil.pid_exists, pids.values())) < 2 else Memory(0.0, 0.0)
+
+    with heavy_pool(monkeypatch, free) as pool:
+        for number in (1, 2, 1, 3):
+            pids[number] = pid_of(pool, of_model(tmp_path, number))
+        assert [psutil.pid_exists(pids[number]) for number in (1, 2, 3)] == [True, False, True]
+
+
+def test_a_loaded_model_needs_no_more_room_than_its_work_took_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = [PLENTY]
+    with heavy_pool(monkeypatch, lambda: room[0]) as pool:
+        both = [pid_of(pool, of_model(tmp_path, number)) for number in (1, 2)]
+        room[0] = Memory(0.0, 100e6)  # a scripted worker takes less in all; a model of the table would not fit
+        assert [pid_of(pool, of_model(tmp_path, number)) for number in (1, 2)] == both
+
+
+def test_what_ends_for_want_of_memory_is_done_once_more_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[dict[str, Any]] = []
+    with heavy_pool(monkeypatch, lambda: PLENTY) as pool:
+        other = pid_of(pool, of_model(tmp_path, 1))
+        request = of_model(tmp_path, 2, failing("out_of_memory"), {"output": OUTPUT})
+        assert pool.request("text_generation", request, events.append)["output"]["text"] == "ok"
+        assert not psutil.pid_exists(other)
+        assert [event["code"] for event in events if event["type"] == "retry"] == ["out_of_memory"]
+        with pytest.raises(StorygenError) as caught:  # nobody else is there now
+            pool.request("text_generation", of_model(tmp_path, 2, failing("out_of_memory")), events.append)
+    assert caught.value.code == "out_of_memory"
+    assert sum(event["type"] == "retry" for event in events) == 1
 
 
 def test_the_runs_time_is_up(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from huggingface_hub import constants, errors
 from runtime.errors import WorkerError
 
 CHECK_CONNECTION = "Check the connection and run it again: what has come is kept."
+ADVICE_OF_HTTPX = "For more information check: https://developer.mozilla.org"
 PASSING = "Run it again later: what has come is kept."
 
 
@@ -91,5 +92,5 @@ def _pause(error: errors.HfHubHTTPError) -> float | None:
 
 
 def _in_short(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith(ADVICE_OF_HTTPX)]
     return " ".join(lines[:3])[:400] or type(error).__name__
