@@ -17,14 +17,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from orchestrator import options, plan
+from orchestrator.choices import CAPTIONS
 from orchestrator.errors import SCHEMAS, StorygenError, as_ours
 from orchestrator.pipeline import Order, Production, coming
+from orchestrator.plan_lines import forecast, lines
 from orchestrator.pool import Pool
-from orchestrator.profile import checked, load
-from orchestrator.progress import Report
+from orchestrator.profile import checked
+from orchestrator.progress import NoReport, Report
 from orchestrator.readiness import Here, look
 from orchestrator.stages import Stage
 from orchestrator.subject import Subject, idea
+
+EXAMPLE = '{"story": "crow.md", "set": {"film.width": 270}} or {"idea": "…", "set": ["film.width=270"]}'
 
 
 @dataclass
@@ -61,10 +66,10 @@ def read(path: Path, profile: str, settings: Sequence[str], out: Path) -> list[S
         try:
             entry = checked(json.loads(line), schema, "it", "")
             subject = _subject(entry, path.parent)
-            chosen = load(entry["profile"] or profile, [*settings, *entry["set"]])
-            stories.append(Story(number, subject, out / (entry["out"] or subject.name), chosen))
+            chosen = _profile(entry, subject, path.parent, profile, settings)
+            stories.append(Story(number, subject, _folder(entry["out"] or subject.name, out), chosen))
         except StorygenError as error:
-            faults += [f"line {number}: {detail}" for detail in error.details or [error.message]]
+            faults += [f"line {number}: {detail}" for detail in error.details or [_in_words(error)]]
         except ValueError as error:
             faults.append(f"line {number}: not JSON: {error}")
     folders = [story.folder.resolve() for story in stories]
@@ -74,7 +79,7 @@ def read(path: Path, profile: str, settings: Sequence[str], out: Path) -> list[S
         if folders[number] in folders[:number]
     ]
     if faults or not stories:
-        hint = 'A line is an object such as {"story": "crow.md"} or {"idea": "…"}; it may have out, profile and set.'
+        hint = f"A line is an object such as {EXAMPLE}; storygen batch --help says what it may have."
         raise StorygenError("invalid_request", f"{path} is no batch of stories.", hint, faults or ["it has no line"])
     return stories
 
@@ -84,6 +89,48 @@ def _subject(entry: Mapping[str, Any], folder: Path) -> Subject:
     if (entry["story"] is None) == (entry["idea"] is None):
         raise StorygenError("usage", "it must have a story or an idea, one of the two")
     return Subject(story=folder / entry["story"]) if entry["idea"] is None else idea(entry["idea"])
+
+
+def _profile(
+    entry: Mapping[str, Any], subject: Subject, folder: Path, profile: str, settings: Sequence[str]
+) -> dict[str, Any]:
+    """The profile of a line's film: what the line says is laid over the batch's settings, its ``set`` over all."""
+    places = {name: folder / entry[name] if entry[name] else None for name in ("pictures", "references", "music")}
+    film = {name: entry[name] for name in ("language", "audience", "style")}
+    film |= {"target_s": entry["seconds"], "references": places["references"], **options.size(entry["format"])}
+    own = list(_settings(entry["set"])) if isinstance(entry["set"], Mapping) else entry["set"]
+    captions = CAPTIONS[entry["captions"]] if entry["captions"] else None
+    chosen = options.profile(
+        entry["profile"] or profile, film, captions, own, places["pictures"], places["music"], base=settings
+    )
+    options.refuse_unused(subject, chosen, film)
+    return chosen
+
+
+def _settings(table: Mapping[str, Any], before: str = "") -> Iterator[str]:
+    """The ``stage.key=value`` texts of an object with such keys, or with objects of stages.
+
+    >>> list(_settings({"film.width": 270, "voice": {"input": {"speed": 1.2}}}))
+    ['film.width=270', 'voice.input.speed=1.2']
+    """
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _settings(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}={json.dumps(value, ensure_ascii=False)}"
+
+
+def _folder(name: str, out: Path) -> Path:
+    """Folder of a film: in that of the batch, whether ``name`` says so itself or not.
+
+    >>> _folder("b1", Path("runs")) == _folder("runs/b1", Path("runs")) == Path("runs/b1")
+    True
+    """
+    return Path(name) if Path(name).parts[: len(out.parts)] == out.parts else out / name
+
+
+def _in_words(error: StorygenError) -> str:
+    return f"{error.message} {error.hint}" if error.hint else error.message
 
 
 def make_films(stories: Sequence[Story], reports: Sequence[Report], order: Order) -> None:
@@ -106,6 +153,26 @@ def make_films(stories: Sequence[Story], reports: Sequence[Report], order: Order
         for one in under_way:
             one.step(one.finish)
             one.step(partial(one.leave, None, None, None))
+
+
+def plans(stories: Sequence[Story], order: Order, *, as_json: bool) -> Iterator[str]:
+    """What would be made of each story, in words or as JSON lines; one that cannot be told has its error then."""
+    for story in stories:
+        rows: list[plan.Row] = []
+        try:
+            rows = plan.plan(story.subject, story.profile, story.folder, order, NoReport(), ready=True)
+            hint = options.language_hint(story.subject, story.profile)
+            told = [
+                *([f"warning: {hint}"] if hint else []),
+                *forecast(story.subject, story.profile, rows),
+                *lines(rows),
+            ]
+        except StorygenError as error:
+            story.error, told = error, [f"error: {_in_words(error)}"]
+        if as_json:
+            yield json.dumps({"type": "plan", **_facts(story), "error": _error(story), "plan": plan.as_json(rows)})
+        else:
+            yield "\n".join([f"{story.subject.words} -> {story.folder}", *(f"  {line}" for line in told)])
 
 
 class _UnderWay:
@@ -134,6 +201,8 @@ class _UnderWay:
 
     def enter(self) -> None:
         story = self.story
+        if (said := options.language_hint(story.subject, story.profile)) and not (story.folder / "collect").exists():
+            self._report.item_done("collect", "", [{"code": "language_assumed", "message": said}])
         production = Production(
             story.subject, story.profile, story.folder, self._report, self._order, shared=self._pool
         )
@@ -176,30 +245,35 @@ class _UnderWay:
 def table(stories: Sequence[Story]) -> list[str]:
     """What became of each story, a line each, and the sum."""
     names = [story.subject.story.name if story.subject.story else story.subject.name for story in stories]
-    width = max(map(len, names))
+    width, states = max(map(len, names)), max(len(story.state) for story in stories)
     said = []
     for story, name in zip(stories, names, strict=True):
         film = story.folder / "final.mp4"
         end = story.error.message if story.error else str(film) if story.manifest.get("film") else str(story.folder)
-        said.append(f"{name:<{width}}  {story.state:<10}  {story.seconds:7.1f} s  {end}")
-    failed = sum(story.error is not None for story in stories)
-    return [*said, f"{len(stories) - failed} of {len(stories)} stories are done"]
+        said.append(f"{name:<{width}}  {story.state:<{states}}  {story.seconds:7.1f} s  {end}")
+    done = sum(story.error is None for story in stories)
+    return [*said, f"{done} of {len(stories)} stories are done"]
 
 
 def as_json(stories: Sequence[Story]) -> list[dict[str, Any]]:
     """{line, story, idea, folder, state, seconds, error} of each story."""
     return [
-        {
-            "line": story.number,
-            "story": str(story.subject.story) if story.subject.story else None,
-            "idea": story.subject.idea,
-            "folder": str(story.folder.resolve()),
-            "state": story.state,
-            "seconds": round(story.seconds, 3),
-            "error": story.error and {"code": story.error.code, "message": story.error.message},
-        }
+        {**_facts(story), "state": story.state, "seconds": round(story.seconds, 3), "error": _error(story)}
         for story in stories
     ]
+
+
+def _facts(story: Story) -> dict[str, Any]:
+    return {
+        "line": story.number,
+        "story": str(story.subject.story) if story.subject.story else None,
+        "idea": story.subject.idea,
+        "folder": str(story.folder.resolve()),
+    }
+
+
+def _error(story: Story) -> dict[str, str] | None:
+    return {"code": story.error.code, "message": story.error.message} if story.error else None
 
 
 def exit_code(stories: Sequence[Story]) -> int:

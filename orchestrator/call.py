@@ -113,7 +113,8 @@ def error_line(error: StorygenError) -> bytes:
         "retry_after_s": None,
         "details": [{"pointer": "", "message": detail} for detail in error.details],
     }
-    return json.dumps({"type": "error", "v": 1, "id": None, "success": False, "error": body}).encode("ascii")
+    line = {"type": "error", "v": 1, "id": None, "success": False, "error": body}
+    return json.dumps(line, separators=(",", ":")).encode("ascii")
 
 
 class _Talk:

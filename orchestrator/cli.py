@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.choices import CAPTIONS, FORMATS
 from orchestrator.commands import COMMANDS
 from orchestrator.errors import StorygenError
 from orchestrator.model_commands import models
+from orchestrator.summary import summary
+from orchestrator.wording import counted
 
 if TYPE_CHECKING:
     from orchestrator.subject import Subject
@@ -34,14 +36,6 @@ examples:
   storygen check film.mp4
   storygen doctor                                      is everything there, and if not what to do
 """
-FORMATS = {"9:16": (1080, 1920), "16:9": (1920, 1080), "1:1": (1080, 1080)}
-"""Shape of the film -> its width and height in pixels."""
-CAPTIONS = {
-    "burn": "post.input.subtitles_mode=burn",
-    "soft": "post.input.subtitles_mode=carry",
-    "off": "post.input.subtitles=null",
-}
-"""Where captions go -> the setting that says so to ``compose``."""
 
 
 @click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -73,12 +67,13 @@ cli.add_command(models)
     "--language", metavar="TAG", help="Language of the narration, such as cs; default the story's, or the idea's own."
 )
 @click.option("--seconds", type=click.FloatRange(5, 3600), help="Length of an idea's film (the profile's own: 60).")
-@click.option("--audience", metavar="WORDS", help="Who an idea's film is for.")
+@click.option("--audience", metavar="WORDS", help="Who the film is for; the profile's text models are told.")
 @click.option("--style", metavar="NAME", help="Style preset of the pictures, where a profile's stages draw in styles.")
 @click.option(
     "--pictures",
     type=click.Path(path_type=Path),
-    help="Folder with your own pictures, one a shot in order of their names.",
+    help="Folder with your own pictures, one a shot in order of their names, whatever numbers those bear; with fewer "
+    "pictures than shots they come again.",
 )
 @click.option(
     "--references",
@@ -155,14 +150,14 @@ def run(
     from orchestrator.progress import report_for
 
     told = options.subject(story, idea_text, brief)
-    if told.story is not None and seconds is not None:
-        raise StorygenError("usage", "--seconds is for an idea; a story is as long as it is.", "Leave --seconds out.")
-    film = {"language": language, "target_s": seconds, "audience": audience, "style": style}
-    film |= {"references": None if references is None else str(references)}
-    film |= dict(zip(("width", "height"), FORMATS.get(shape or "", ()), strict=False))
+    film = {"language": language, "target_s": seconds, "audience": audience, "style": style, "references": references}
+    film |= options.size(shape)
     chosen = options.profile(profile, film, CAPTIONS.get(captions or ""), settings, pictures, music)
+    options.refuse_unused(told, chosen, film)
     folder = out or options.default_folder(told)
     order = Order(only or first, only or last, force, reuse, timeout_s, chosen["run"]["retries"])
+    if (said := options.language_hint(told, chosen)) and not (folder / "collect").exists():
+        click.echo(f"warning: {said}", err=True)
     if dry_run:
         _show_plan(told, chosen, folder, order, as_json=as_json, ready=True)
         return
@@ -174,7 +169,7 @@ def run(
         with contextlib.suppress(OSError):
             kept = len(list(folder.glob("*/*/result.json")))
         if kept and error.code not in {"usage", "invalid_request"}:  # those it would only repeat
-            continues = f"{kept} finished items are kept in {folder}: the same command continues."
+            continues = f"{counted(kept, 'finished item')} kept in {folder}: the same command continues."
             error.hint = f"{error.hint} {continues}" if error.hint else continues
         raise
     finally:
@@ -182,52 +177,7 @@ def run(
     if as_json:
         click.echo(json.dumps({"type": "run_done", "folder": str(folder.resolve()), "manifest": manifest}))
     else:
-        click.echo(_summary(manifest, folder), err=True)
-
-
-@cli.command()
-@click.argument("stories", type=click.Path(path_type=Path))
-@click.option("--profile", default="draft", show_default=True, help="Name of a profile, or the path of a .toml file.")
-@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of the runs.")
-@click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Change one value of the profile.")
-@click.option("--to", "last", metavar="STAGE", help="End after this stage.")
-@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), help="Seconds all may take.")
-@click.option("--json", "as_json", is_flag=True, help="Progress and result as JSON lines on stdout.")
-def batch(
-    stories: Path,
-    profile: str,
-    out: Path,
-    settings: tuple[str, ...],
-    last: str | None,
-    timeout_s: float | None,
-    as_json: bool,
-) -> None:
-    """Make the films of STORIES, a JSON lines file, stage by stage, so that each model is loaded once.
-
-    One that fails does not stop the others. The exit code is 0, or that of the first that failed.
-
-    \b
-    A line of STORIES, a story or an idea alone is needed:
-      {"story": "crow.md", "out": "crow-wide", "profile": "draft", "set": ["film.width=1920"]}
-      {"idea": "a crow learns to ask", "profile": "local", "set": ["film.language=cs"]}
-    """
-    from orchestrator import batch as batches
-    from orchestrator.pipeline import Order
-    from orchestrator.progress import reports_for
-
-    read = batches.read(stories, profile, settings, out)
-    reports = reports_for([story.folder.name for story in read], as_json=as_json)
-    retries = max(story.profile["run"]["retries"] for story in read)
-    try:
-        batches.make_films(read, reports, Order(last=last, timeout_s=timeout_s, retries=retries))
-    finally:
-        for report in reports:
-            report.close()
-    if as_json:
-        click.echo(json.dumps({"type": "batch_done", "stories": batches.as_json(read)}))
-    else:
-        click.echo("\n".join(batches.table(read)), err=True)
-    raise click.exceptions.Exit(batches.exit_code(read))
+        click.echo(summary(manifest, folder), err=True)
 
 
 @cli.command()
@@ -257,63 +207,9 @@ def _show_plan(
 ) -> None:
     """Print what a run would do, with ``ready`` also what it lacks here."""
     from orchestrator import plan as plans
-    from orchestrator.progress import report_for
+    from orchestrator.plan_lines import forecast, lines
+    from orchestrator.progress import NoReport
 
-    rows = plans.plan(told, profile, folder, order, report_for(as_json=False, quiet=True), ready=ready)
-    click.echo(json.dumps(plans.as_json(rows), indent=2) if as_json else "\n".join(plans.lines(rows)))
-
-
-def _summary(manifest: dict[str, Any], folder: Path) -> str:
-    """What a person reads when a run has ended well: the film, what was done, warnings."""
-    from orchestrator.stages.voice import advice
-
-    made = sum(stage.get("made", 0) for stage in manifest["stages"].values())
-    done = f"  {made} items made in {manifest['seconds']:.1f} s" if made else "  nothing had changed; nothing was done"
-    if manifest["film"] is None:
-        last = list(manifest["stages"])[-1]
-        lines = [
-            f"{manifest['title'] or 'the idea'}: done up to {last}, in {folder}",
-            done,
-            "  the film: the same without --to",
-        ]
-    else:
-        video, lufs = manifest["facts"]["video"], manifest["facts"]["loudness"]["integrated_lufs"]
-        size, shots = f"{video['width']}×{video['height']}", f"{len(manifest['shots'])} shots"
-        lines = [
-            f"{manifest['title']}: {folder / 'final.mp4'}",
-            f"  {size}, {video['fps']:g} fps, {video['duration_s']:.1f} s, {shots}, {lufs:.1f} LUFS",
-            done,
-        ]
-    lines += _written(manifest["writing"])
-    if manifest["language"] and not manifest["language_given"]:
-        lines.append("  language: assumed to be English; a line 'language: xx' at the top of the story says otherwise")
-    if tip := advice(manifest, sys.platform):
-        lines.append(f"  {tip}")
-    return "\n".join([*lines, *_warned(manifest["warnings"])])
-
-
-def _warned(warnings: list[dict[str, str]]) -> list[str]:
-    """A line for each kind of warning of a stage: the first one's words, and how many more there are."""
-    alike: dict[tuple[str, str], list[dict[str, str]]] = {}
-    for warning in warnings:
-        alike.setdefault((warning["stage"], warning["code"]), []).append(warning)
-    lines = []
-    for (stage, code), (first, *others) in alike.items():
-        more = f" ({code}, {len(others)} more such in manifest.json)" if others else ""
-        where = f"{stage} {first['item']}".strip()
-        lines.append(f"  warning: {where}: {first['message']}{more}")
-    return lines
-
-
-def _written(writing: dict[str, Any]) -> list[str]:
-    """What a person reads of how the text of an idea came about."""
-    if "idea" not in writing:
-        return []
-    idea, script, revision = writing["idea"], writing.get("script"), writing.get("revision")
-    lines = [f"  the idea: best of {len(idea['proposals'])}, score {idea['score']:g}; language {idea['language']}"]
-    if script:
-        lines.append(f"  the script: {script['words']} words of {script['target_words']}")
-    if revision:
-        rewritten = len(revision["versions"]) - 1
-        lines[-1] += f", score {revision['score']:g} ({rewritten} times rewritten, {revision['kept']} kept)"
-    return lines
+    rows = plans.plan(told, profile, folder, order, NoReport(), ready=ready)
+    in_words = [*forecast(told, profile, rows), *lines(rows)]
+    click.echo(json.dumps(plans.as_json(rows), indent=2) if as_json else "\n".join(in_words))

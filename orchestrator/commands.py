@@ -1,4 +1,4 @@
-"""The commands beside runs: look at a film, ask a worker, see what is there."""
+"""The commands beside ``run``: many films, a look at one, ask a worker, see what is there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from orchestrator.errors import StorygenError
+from orchestrator.errors import StorygenError, error_table
 
 
 @click.command()
@@ -51,10 +51,70 @@ def call(family: str, op: str, source: str, engine: str | None, output_dir: Path
       echo '{"text": "Hello there."}' | storygen call speech_synthesis synthesize --input -
     """
     from orchestrator import call as calling
+    from orchestrator.doctor_findings import install_for
 
     answer, code = calling.call(family, calling.whole_request(calling.read(source), op, engine), output_dir)
     click.echo(answer)
+    if code == error_table()["engine_unavailable"]["exit"] and (command := install_for(answer.decode("ascii"))):
+        click.echo(f"  {command}", err=True)
     sys.exit(code)
+
+
+@click.command()
+@click.argument("stories", type=click.Path(path_type=Path))
+@click.option("--profile", default="draft", show_default=True, help="Name of a profile, or the path of a .toml file.")
+@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of the runs.")
+@click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Change one value of the profile.")
+@click.option("--to", "last", metavar="STAGE", help="End after this stage.")
+@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), help="Seconds all may take.")
+@click.option("--dry-run", is_flag=True, help="Say of each film what would be made and why; make nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Progress and result as JSON lines on stdout.")
+def batch(
+    stories: Path,
+    profile: str,
+    out: Path,
+    settings: tuple[str, ...],
+    last: str | None,
+    timeout_s: float | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Make the films of STORIES, a JSON lines file, stage by stage, so that each model is loaded once.
+
+    One that fails does not stop the others. The exit code is 0, or that of the first that failed.
+
+    A line needs a story or an idea. It may have a profile of its own, and language, seconds, audience, style,
+    pictures, references, music, format and captions, as the options of run, set, and out: the film's folder in that
+    of --out ("b1" and "runs/b1" are the same where --out is runs). Its other paths start at the folder of STORIES.
+
+    \b
+    examples of lines:
+      {"story": "crow.md", "out": "crow-wide", "format": "16:9", "set": {"post.input.loudness": "podcast"}}
+      {"story": "crow.md", "out": "crow-photos", "pictures": "photos", "set": ["film.fps=25"]}
+      {"idea": "a crow learns to ask", "profile": "local", "language": "cs", "seconds": 45}
+    """
+    from orchestrator import batch as batches
+    from orchestrator.pipeline import Order
+    from orchestrator.progress import reports_for
+
+    read = batches.read(stories, profile, settings, out)
+    retries = max(story.profile["run"]["retries"] for story in read)
+    order = Order(last=last, timeout_s=timeout_s, retries=retries)
+    if dry_run:
+        for line in batches.plans(read, order, as_json=as_json):
+            click.echo(line)
+        raise click.exceptions.Exit(batches.exit_code(read))
+    reports = reports_for([story.folder.name for story in read], as_json=as_json)
+    try:
+        batches.make_films(read, reports, order)
+    finally:
+        for report in reports:
+            report.close()
+    if as_json:
+        click.echo(json.dumps({"type": "batch_done", "stories": batches.as_json(read)}))
+    else:
+        click.echo("\n".join(batches.table(read)), err=True)
+    raise click.exceptions.Exit(batches.exit_code(read))
 
 
 @click.command()
@@ -127,13 +187,16 @@ def doctor(
 
     from orchestrator import doctor as doctors
     from orchestrator import doctor_findings as findings
-    from orchestrator import doctor_letters as letters
     from orchestrator import profile as profiles
 
     if settings and profile is None:
         raise StorygenError("usage", "--set changes a profile, and none was named.", "Give --profile too.")
     chosen = profiles.load(profile, settings) if profile else None
-    telling = letters.of_story(story, language) if story else letters.of_language(language) if language else None
+    telling = None
+    if story or language:
+        from orchestrator import doctor_letters as letters
+
+        telling = letters.of_story(story, language) if story else letters.of_language(str(language))
     found = doctors.check(profile, chosen, telling)
     if deep:
         from orchestrator.doctor_progress import display
@@ -168,4 +231,4 @@ def _facts(film: Path) -> dict[str, Any]:
     return facts
 
 
-COMMANDS = (sheet, call, check, describe, doctor)
+COMMANDS = (batch, sheet, call, check, describe, doctor)

@@ -11,30 +11,21 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from orchestrator import doctor_deep as trials
+from orchestrator import doctor_captions as captions
 from orchestrator import doctor_machine as machine
-from orchestrator.doctor_deep import Say
-from orchestrator.doctor_findings import Finding, State, in_words, install
-from orchestrator.doctor_letters import Telling
+from orchestrator import doctor_models
+from orchestrator.doctor_findings import Finding, in_words, install
 from orchestrator.errors import StorygenError, without_secrets
 from orchestrator.worker import WORKERS, Patience, Worker, describe, script
 
-SCRIPTS = {
-    "Latin": ("en", "The crow, Wrona, Krähe."),
-    "Greek and Cyrillic": ("el", "κόρακας ворона"),
-    "Arabic": ("ar", "غراب"),
-    "Chinese": ("zh", "乌鸦喝水"),
-    "Japanese": ("ja", "カラスと水差し"),
-    "Hindi": ("hi", "कौआ"),
-    "emoji": ("en", "😀 🦊"),
-}
-"""What people write stories in -> language and a few of its letters."""
-NEEDED_SCRIPT = "Latin"
-"""The one whose absence is a fault: the demo is written in it."""
+if TYPE_CHECKING:  # both take half as long to import as all else that is looked at here
+    from orchestrator.doctor_deep import Say
+    from orchestrator.doctor_letters import Telling
+
 HUB_TOKEN = "HF_TOKEN"  # noqa: S105 - the variable's name
 AT_ONCE = 2
 """Processes at work at once: few, so that their times say something about this machine."""
@@ -70,12 +61,12 @@ def check(
         "disk": machine.disk,
         "processors": machine.processors,
     }
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        asking = _asked(threads)
+    with ThreadPoolExecutor(AT_ONCE) as threads, ExitStack() as stack:
+        ask = _begun(stack, doctor_models.FAMILY)  # which gets ready meanwhile
         slow = [threads.submit(_guarded, what, look) for what, look in looks.items()]
-        answers = dict(asking)
+        answers = dict(_asked(threads))
         known = {family: answer.said for family, answer in answers.items() if answer.said is not None}
-        models = _guarded("models", lambda: _models(name, profile, known))
+        models = _guarded("models", lambda: _models(name, profile, known, ask))
     findings = [*machine.python(), *(_worker(family, answer) for family, answer in answers.items())]
     findings += [finding for look in slow for finding in look.result()]
     findings += [_engines(family, said) for family, said in known.items()]
@@ -85,6 +76,8 @@ def check(
 
 def deep(findings: Sequence[Finding], say: Say) -> list[Finding]:
     """Have every engine here work once, after ``findings`` of the machine; takes some seconds for each."""
+    from orchestrator import doctor_deep as trials
+
     card = any(finding.name == "GPU" and finding.state == "ok" and "driver" in finding.found for finding in findings)
     return trials.check(describe_all(), card=card, say=say)
 
@@ -164,27 +157,7 @@ def _worker(family: str, answer: _Answer) -> Finding:
 
 def _captions(telling: Telling | None = None) -> list[Finding]:
     with _warm("media_processing") as request:
-        found = [
-            _caption(request, name, language, text, "fault" if name == NEEDED_SCRIPT else "warning")
-            for name, (language, text) in SCRIPTS.items()
-        ]
-        if telling is not None:
-            found.append(_caption(request, telling.what, telling.language, telling.text, "fault"))
-    return found
-
-
-def _caption(request: Callable[..., dict[str, Any]], name: str, language: str, text: str, lacking: State) -> Finding:
-    """Whether captions in a script can be drawn, by having words of it made; ``lacking`` is what it is if not."""
-    words = [{"word": word, "start_s": at, "end_s": at + 0.9} for at, word in enumerate(text.split())]
-    label = f"captions {name}"
-    try:
-        output = request("captions", {"words": words, "language": language, "formats": ["ass"]})
-    except StorygenError as error:
-        if error.code != "font_not_found":
-            raise
-        return Finding(label, lacking, "cannot be drawn: no font here has all its letters", error.hint)
-    fonts = ", ".join(f"{font['family']} ({font['origin']})" for font in output["fonts"])
-    return Finding(label, "ok", f"drawn with {fonts}")
+        return list(captions.check(request, telling))
 
 
 def _speech(telling: Telling | None = None, profile: Mapping[str, Any] | None = None) -> list[Finding]:
@@ -226,16 +199,29 @@ def _warm(family: str) -> Iterator[Callable[..., dict[str, Any]]]:
         yield request
 
 
+def _begun(stack: ExitStack, family: str) -> Callable[..., dict[str, Any]]:
+    """A warm worker for as long as the stack lasts; of one that cannot be started, every request raises why."""
+    try:
+        return stack.enter_context(_warm(family))
+    except (StorygenError, OSError) as error:
+        why = error
+
+    def refuse(*asked: object) -> dict[str, Any]:
+        raise why
+
+    return refuse
+
+
 def _models(
-    name: str | None, profile: Mapping[str, Any] | None, known: Mapping[str, Mapping[str, Any]]
+    name: str | None,
+    profile: Mapping[str, Any] | None,
+    known: Mapping[str, Mapping[str, Any]],
+    ask: Callable[..., dict[str, Any]],
 ) -> list[Finding]:
     """What a profile needs beside the draft's; without one, which models are here."""
-    from orchestrator import doctor_models as look
-
-    with _warm(look.FAMILY) as ask:
-        if profile is None or name is None:
-            return look.of_all(known, ask)
-        return look.of_profile(name, profile, known, ask)
+    if profile is None or name is None:
+        return doctor_models.of_all(known, ask)
+    return doctor_models.of_profile(name, profile, known, ask)
 
 
 def _engines(family: str, said: Mapping[str, Any]) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.errors import CHECKOUT, StorygenError, error_table
+from orchestrator.wording import counted
 
+MISSING = re.compile(r"the Python package ([\w, ]+) is not installed")
+"""What a worker says of an engine, as in ``workers/runtime/registry.py``."""
+HOSTED = frozenset({"anthropic", "openai"})
+"""Packages of the extra ``hosted``; all others that an engine may lack are in ``models``."""
 State = Literal["ok", "warning", "fault"]
 
 
@@ -55,11 +61,12 @@ def in_words(error: StorygenError) -> str:
     return " | ".join([error.message, *(detail for detail in error.details if detail.strip())])
 
 
+def install_for(said: str) -> str | None:
+    """The command that installs the packages of which a worker says that they are not here; None if it says no such."""
+    found = {package for names in MISSING.findall(said) for package in names.split(", ")}
+    return install("hosted" if found <= HOSTED else "models") if found else None
+
+
 def install(extra: str) -> str:
     """The command that installs an extra of pyproject.toml into this interpreter, at the versions of the lock."""
     return f'In {CHECKOUT}: {sys.executable} -m pip install -c requirements.lock -e ".[{extra}]"'
-
-
-def counted(count: int, noun: str) -> str:
-    """``2 cores``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator import story_file
 from orchestrator.errors import StorygenError
 from orchestrator.languages import LANGUAGES, named, primary
-from orchestrator.stages.collect import source, story_text
+from orchestrator.stages.collect import source
 
 SAMPLES = {
     "Latn": "Příliš žluťoučký kůň ąćęłńóśźż äöüß éèêç ñ ãõ åæøþð őű ăâîșț ğış čđ āēģķļņ ėįų ġħ ŵŷ Việt ơư ếộ",
@@ -65,7 +66,7 @@ def of_story(file: Path, language: str | None) -> Telling:
 
     Raises StorygenError as a run of the story would: it cannot be read, or has no words.
     """
-    told = source(story_text(file), file.stem, language)
+    told = source(story_file.read(file), file.stem, language)
     seen: set[str] = set()
     words = []
     for word in " ".join([told["title"], *told["paragraphs"]]).split():

@@ -10,9 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from orchestrator.doctor_findings import Finding, counted
+from orchestrator.doctor_findings import Finding
+from orchestrator.installed import OLDEST_PYTHON
+from orchestrator.wording import counted
 
-OLDEST_PYTHON = (3, 11)
 FILTERS = ("ass", "loudnorm", "sidechaincompress", "alimiter")
 ENCODERS = ("libx264", "aac")
 LEAST_MEMORY, LEAST_DISK, FULL_DISK = 1.0e9, 2.0e9, 0.2e9

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.filesize import decimal
 
-from orchestrator import needs
+from orchestrator import memory, needs
 from orchestrator import profile as profiles
 from orchestrator.doctor_findings import Finding, State, in_words, install
 from orchestrator.errors import StorygenError
-from orchestrator.needs import Taken
+from orchestrator.memory import Memory
+from orchestrator.needs import Model, Taken
 from orchestrator.worker import describe
 
 FAMILY = "model_management"
@@ -28,11 +30,10 @@ Described = Mapping[str, Mapping[str, Any]]
 class _Wanted:
     """A model, and what it is for."""
 
-    model: str
+    model: Model
     parts: tuple[str, ...]
     state: State
     """What it is when it is not here."""
-    options: Mapping[str, Any]
 
 
 def of_profile(name: str, profile: Mapping[str, Any], known: Described, ask: Ask) -> list[Finding]:
@@ -46,7 +47,7 @@ def of_all(known: Described, ask: Ask) -> list[Finding]:
     """What the draft needs, and the models of the profiles that come with storygen: being without one is no fault."""
     draft = [one for one in needs.taken(profiles.load(DRAFT)) if one.family in known]
     taken = [one for name in profiles.names() for one in needs.taken(profiles.load(name)) if one.family in known]
-    models = _models(list(_wanted(taken, known)), "storygen models download {model}", ask)
+    models = _models(list(_wanted(taken, known)), None, ask)
     return [*_engines(draft, known), *(replace(one, state="ok") for one in models)]
 
 
@@ -83,40 +84,43 @@ def _trouble(one: Taken, engines: Mapping[str, Mapping[str, Any]]) -> tuple[str 
 
 def _wanted(taken: Sequence[Taken], known: Described) -> Iterator[_Wanted]:
     """Every model once."""
-    uses: dict[str, list[Taken]] = {}
+    uses: dict[Model, list[Taken]] = {}
     for one in taken:
-        for model in needs.models(one, known[one.family]["engines"]):
-            uses.setdefault(needs.hub_id(model), []).append(one)
+        for model in needs.wanted(one, known[one.family]["engines"]):
+            uses.setdefault(model, []).append(one)
     for model, users in uses.items():
         state: State = "fault" if any(one.needed for one in users) else "warning"
         parts = tuple(dict.fromkeys(one.part for one in users))
-        yield _Wanted(model, parts, state, needs.place(users[0].settings["options"]))
+        yield _Wanted(model, parts, state)
 
 
-def _models(wanted: Sequence[_Wanted], get: str, ask: Ask) -> Iterator[Finding]:
-    """Whether each model is here, by its folder or by what the worker lists; then whether the rest has room."""
-    here: dict[tuple[str, str], Mapping[str, Any]] = {}
-    free: dict[str, int] = {}
+def _models(wanted: Sequence[_Wanted], get: str | None, ask: Ask) -> Iterator[Finding]:
+    """Whether each model is here, by its folder or by what the worker lists; then whether the rest has room.
+
+    ``get`` is the command that downloads all of them; None: each has its own.
+    """
+    here: dict[tuple[str | None, str], Mapping[str, Any]] = {}
+    rooms: dict[str | None, tuple[str, int]] = {}
+    missing_gb: dict[str | None, float] = {}
     try:
-        for place, options in {repr(one.options): one.options for one in wanted}.items():
-            listed = ask("list", {}, options)
-            here |= {(place, row["id"]): row for row in listed["models"]}
-            free[listed["folder"]] = listed["free_bytes"]
+        for models_dir, place in {one.model.models_dir: one.model.place for one in wanted}.items():
+            listed = ask("list", {}, place)
+            here |= {(models_dir, row["id"]): row for row in listed["models"]}
+            rooms[models_dir] = listed["folder"], listed["free_bytes"]
     except StorygenError as error:
         advice = install("models") if error.code == "engine_unavailable" else error.hint
         yield Finding("models", _worst(wanted), f"cannot be looked for: {in_words(error)}", advice)
-    missing_gb = 0.0
     for one in wanted:
-        finding, lacking_gb = _model(
-            one, here.get((repr(one.options), one.model)), get.format(model=one.model), looked=bool(free)
-        )
-        missing_gb += lacking_gb
+        model = one.model
+        command = get or f"storygen models download {shlex.quote(model.id)}{model.flags}"
+        finding, lacking_gb = _model(one, here.get((model.models_dir, model.id)), command, looked=bool(rooms))
+        missing_gb[model.models_dir] = missing_gb.get(model.models_dir, 0.0) + lacking_gb
         yield finding
-    folder = min(free, key=lambda name: free[name], default=None)
-    if folder is not None and missing_gb * 1e9 > free[folder]:
-        found = f"{decimal(free[folder])} free in {folder}, {missing_gb:.1f} GB to download"
-        advice = "Make room, or let STORYGEN_MODELS_DIR name a folder on another disk."
-        yield Finding("room for models", _worst(wanted), found, advice)
+    for models_dir, (folder, free) in rooms.items():
+        if missing_gb[models_dir] * 1e9 > free:
+            found = f"{decimal(free)} free in {folder}, {missing_gb[models_dir]:.1f} GB to download"
+            advice = "Make room, or let STORYGEN_MODELS_DIR name a folder on another disk."
+            yield Finding("room for models", _worst(wanted), found, advice)
 
 
 def _worst(wanted: Sequence[_Wanted]) -> State:
@@ -125,23 +129,28 @@ def _worst(wanted: Sequence[_Wanted]) -> State:
 
 def _model(one: _Wanted, here: Mapping[str, Any] | None, get: str, *, looked: bool) -> tuple[Finding, float]:
     """What to say of a model, and how much of it in GB is yet to come; ``looked`` whether it could be looked for."""
-    row = needs.row(one.model) or {}
+    model = one.model
+    row = needs.row(model.id) or {}
     size_gb: float | None = row.get("disk_gb")
-    name, parts = f"model {row.get('alias', one.model)}", f"for {', '.join(one.parts)}"
-    if needs.is_folder(one.model):
+    name, parts = f"model {row.get('alias', model.id)}", f"for {', '.join(one.parts)}"
+    if needs.is_folder(model.id):
         return Finding(name, "ok", f"a folder of this machine; {parts}"), 0.0
-    has_gb = here["bytes"] / 1e9 if here else 0.0
+    if here and model.bytes_here(here) is None:
+        others = ", ".join(names for each in here["revisions"] for names in each["names"] or [each["commit"][:8]])
+        found = f"{model.id} is here in revision {others}, not in {model.revision or 'main'}; {parts}"
+        return Finding(name, one.state, found, get), size_gb or 0.0
+    has_gb = (model.bytes_here(here) or 0) / 1e9 if here else 0.0
     if here and not here["begun_bytes"] and (size_gb is None or has_gb >= needs.WHOLE * size_gb):
         return Finding(name, "ok", f"is here, {has_gb:.1f} GB; {parts}"), 0.0
     left_gb = max(0.0, (size_gb or 0.0) - has_gb)
     if here and not here["begun_bytes"]:
         found = f"is here with {has_gb:.1f} of about {size_gb:g} GB, so files may be missing; {parts}"
-        return Finding(name, "warning", found, f"storygen models verify {one.model} --repair"), left_gb
+        return Finding(name, "warning", found, f"storygen models verify {model.id}{model.flags} --repair"), left_gb
     size = f"{size_gb:g} GB to download" if size_gb else "its size is said before it is downloaded"
     come = f", {(here['begun_bytes'] / 1e9) + has_gb:.1f} GB of it have come" if here else ""
     absent = "is not here" if looked else "may not be here"
     gated = f"{row['advice']} Then: " if row.get("gated") else ""
-    return Finding(name, one.state, f"{one.model} {absent}: {size}{come}; {parts}", gated + get), left_gb
+    return Finding(name, one.state, f"{model.id} {absent}: {size}{come}; {parts}", gated + get), left_gb
 
 
 def _fit(taken: Sequence[Taken], known: Described, ask: Ask) -> Iterator[Finding]:
@@ -156,7 +165,10 @@ def _fit(taken: Sequence[Taken], known: Described, ask: Ask) -> Iterator[Finding
             needed[one.family] = one.needed
     if not families:
         return
-    said = ask("validate_config", {"config": {"v": 1, "families": families}}, {})
+    config = {"config": {"v": 1, "families": families}}
+    machine = ask("validate_config", config, {})["hardware"]
+    # Models that are here take no more room, and whether the others have it is said above: the disk is not asked.
+    said = ask("validate_config", {**config, "hardware": {**machine, "disk_gb": None}}, {})
     better = {row["pointer"].split("/")[2]: row["message"] for row in said["recommendations"]}
     for kind, rows in (("errors", said["errors"]), ("warnings", said["warnings"])):
         for row in rows:
@@ -166,3 +178,31 @@ def _fit(taken: Sequence[Taken], known: Described, ask: Ask) -> Iterator[Finding
             advice = better.get(parts[2], "storygen models recommend says what suits this machine.")
             state: State = "fault" if kind == "errors" and needed[parts[2]] else "warning"
             yield Finding(f"fit of {parts[2]}", state, row["message"], advice)
+    yield from _fit_together(taken, known, machine)
+
+
+def _fit_together(taken: Sequence[Taken], known: Described, machine: Mapping[str, Any]) -> Iterator[Finding]:
+    """A warning where models that each fit this machine have no room in it at the same time."""
+    largest: dict[str, Memory] = {}
+    for one in taken:
+        engines = known[one.family]["engines"]
+        if one.first and needs.models(one, engines):
+            takes = memory.estimate(engines[one.engine].get("models") or {}, one.settings)
+            if takes.card < memory.UNKNOWN and takes.main < memory.UNKNOWN:
+                largest[one.family] = max(
+                    takes, largest.get(one.family, takes), key=lambda each: (each.card, each.main)
+                )
+    for what, key, sizes in (
+        ("GPU memory", "vram_gb", {family: takes.card / memory.GB for family, takes in largest.items()}),
+        ("memory", "ram_gb", {family: takes.main / memory.GB for family, takes in largest.items()}),
+    ):
+        fitting = {family: size for family, size in sizes.items() if 0 < size <= machine[key]}
+        if sum(fitting.values()) > machine[key]:
+            listed = ", ".join(f"{family} {size:g}" for family, size in fitting.items())
+            found = (
+                f"together they take {sum(fitting.values()):g} GB of {what} ({listed}); there are {machine[key]:g} GB"
+            )
+            advice = (
+                "They take turns, and each change loads a model again. What is proposed here is for each by itself."
+            )
+            yield Finding("fit together", "warning", found, advice)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,41 @@ class Lack:
         return StorygenError(self.code, message, self.advice)
 
 
+@dataclass(frozen=True)
+class Model:
+    """A model that must be on this machine."""
+
+    id: str
+    """Id on the hub, or a folder."""
+    revision: str | None
+    """Branch, tag or commit that is asked for; None: the main branch."""
+    models_dir: str | None
+    """Folder where its profile has models live; None: the usual place."""
+
+    @property
+    def place(self) -> dict[str, str]:
+        """The options that say where it lies."""
+        return {"models_dir": self.models_dir} if self.models_dir else {}
+
+    @property
+    def flags(self) -> str:
+        """What the commands of ``storygen models`` must be told of it, with a blank before each."""
+        named = {"--revision": self.revision, "--models-dir": self.models_dir}
+        return "".join(f" {flag} {shlex.quote(value)}" for flag, value in named.items() if value)
+
+    def bytes_here(self, listed: Mapping[str, Any]) -> int | None:
+        """Bytes of it, of what the worker for models lists of its id; None where that is another revision.
+
+        A folder that was put there by hand has no revisions, and is taken for what is asked.
+        """
+        revisions = listed.get("revisions") or []
+        wanted = self.revision or "main"
+        found = [row for row in revisions if wanted in row["names"] or row["commit"] == wanted]
+        if revisions and not found:
+            return None
+        return int(found[0]["bytes"] if found else listed["bytes"])
+
+
 def taken(profile: Mapping[str, Any]) -> Iterator[Taken]:
     """Every engine that a complete profile names, in the order of its parts."""
     for part, settings in profile.items():
@@ -119,6 +155,16 @@ def models(one: Taken, engines: Mapping[str, Mapping[str, Any]]) -> list[str]:
         return []
     own = one.settings["model"].get("id") if one.first else None
     return [*([own] if own else _defaults(one.family, one.engine)), *(named_in(one.settings["input"]))]
+
+
+def wanted(one: Taken, engines: Mapping[str, Mapping[str, Any]]) -> list[Model]:
+    """The same with the revision and the folder that the profile names; of models beside its own, the main branch."""
+    own = one.settings["model"] if one.first else {}
+    models_dir = place(one.settings["options"]).get("models_dir")
+    return [
+        Model(hub_id(model), own.get("revision") if model == own.get("id") else None, models_dir)
+        for model in models(one, engines)
+    ]
 
 
 def row(model: str) -> Mapping[str, Any] | None:

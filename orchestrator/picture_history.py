@@ -8,19 +8,23 @@ from typing import Any
 from orchestrator.markup import Markup, element, joined, link
 
 
-def history(attempts: Sequence[Mapping[str, Any]]) -> Markup:
-    """One entry a picture, in the order in which they were drawn; ``attempts`` as in the manifest's ``pictures``."""
-    return element("ol", *(_entry(attempt) for attempt in attempts), class_="tries")
+def history(attempts: Sequence[Mapping[str, Any]], small: Mapping[str, str]) -> Markup:
+    """One entry a picture, in the order in which they were drawn; ``attempts`` as in the manifest's ``pictures``.
+
+    ``small`` names the previews of pictures.
+    """
+    return element("ol", *(_entry(attempt, small) for attempt in attempts), class_="tries")
 
 
-def _entry(attempt: Mapping[str, Any]) -> Markup:
+def _entry(attempt: Mapping[str, Any], small: Mapping[str, str]) -> Markup:
     roll, score = attempt["roll"], attempt["score"]
     said = [
         "drawn first" if roll == 0 else f"drawn again ({roll})",
         "your own" if score is None else f"score {score:.2f}",
         f"seed {attempt['seed']}" if attempt["seed"] is not None else None,
     ]
-    image = element("img", src=link(attempt["picture"]), alt="", loading="lazy", decoding="async")
+    shown = small.get(attempt["picture"], attempt["picture"])
+    image = element("img", src=link(shown), alt="", loading="lazy", decoding="async")
     about = element(
         "div",
         element("p", " · ".join(filter(None, said)), *([" ", _badge()] if attempt["kept"] else [])),

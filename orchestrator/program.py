@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from orchestrator.cli import cli
+from orchestrator.doctor_findings import install_for
 from orchestrator.errors import StorygenError, as_ours, error_table
 
 
@@ -77,7 +78,8 @@ def _end(error: StorygenError, *, said: bool = False) -> NoReturn:
     told = [detail for detail in error.details if _without_pointer(detail) not in error.message]
     details = told if command != ["call"] else []
     lines = [error.message if error.code == "cancelled" else f"error: {error.message}", *(f"  {d}" for d in details)]
-    lines += [f"  {error.hint}"] if error.hint else []
+    hint = error.hint or (install_for(error.message) if error.code == "engine_unavailable" else None)
+    lines += [f"  {hint}"] if hint else []
     try:
         if not said:
             click.echo("\n".join(lines), err=True)

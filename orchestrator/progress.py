@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TextIO
 
 from orchestrator.errors import StorygenError
+from orchestrator.wording import counted
 
 PLAIN_INTERVAL_S = 5.0
 """How often plain lines say how far a long item is."""
@@ -150,7 +151,7 @@ class PlainReport:
         """Nothing yet: most stages are over before it could be read."""
 
     def stage_items(self, stage: str, items: int) -> None:
-        self._say(f"{stage}: {items} items")
+        self._say(f"{stage}: {counted(items, 'item')}")
 
     def stage_done(self, stage: str, seconds: float, reused: int, made: int, skipped: str | None) -> None:
         self._say(
@@ -260,10 +261,8 @@ class LiveReport:
             self._progress.stop()
 
 
-def report_for(*, as_json: bool, quiet: bool = False) -> Report:
+def report_for(*, as_json: bool) -> Report:
     """The display that suits where the output goes."""
-    if quiet:
-        return NoReport()
     if as_json:
         return JsonReport()
     return LiveReport() if sys.stderr.isatty() else PlainReport()

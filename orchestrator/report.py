@@ -17,11 +17,13 @@ from typing import Any
 
 from orchestrator.item import PARTIAL
 from orchestrator.markup import Markup, element, joined, link
+from orchestrator.previews import NONE, previews
 from orchestrator.run import MARK
 from orchestrator.shot_cards import KINDS, clock, place_of, shot_cards
 from orchestrator.subject import of_mark
 from orchestrator.thinking import look, writing
 from orchestrator.waterfall import took, waterfall
+from orchestrator.wording import counted
 
 PAGE = "report.html"
 STYLE = Path(__file__).with_name("report.css")
@@ -47,13 +49,17 @@ def write_page(folder: Path, manifest: Mapping[str, Any]) -> Path:
     """Write the page of the run in ``folder``; returns its path. It appears whole or not at all."""
     target = folder / PAGE
     temporary = target.with_name(f".{PAGE}{PARTIAL}{os.getpid()}")
-    temporary.write_text(page(folder, manifest), encoding="utf-8", errors="replace", newline="\n")
+    shots = manifest["shots"]
+    shown = [shot["keyframe"] for shot in shots if shot["keyframe"]]
+    shown += [attempt["picture"] for shot in shots for attempt in shot.get("pictures", ())]
+    small = previews(folder, dict.fromkeys(shown))
+    temporary.write_text(page(folder, manifest, small), encoding="utf-8", errors="replace", newline="\n")
     os.replace(temporary, target)
     return target
 
 
-def page(folder: Path, manifest: Mapping[str, Any]) -> str:
-    """The page, from the manifest and what lies in the run's folder."""
+def page(folder: Path, manifest: Mapping[str, Any], small: Mapping[str, str] = NONE) -> str:
+    """The page, from the manifest and what lies in the run's folder; ``small`` are pictures' previews, see there."""
     style, script = (Markup(path.read_text(encoding="utf-8")) for path in (STYLE, SCRIPT))
     title = manifest["title"] or folder.name
     head = element(
@@ -76,7 +82,7 @@ def page(folder: Path, manifest: Mapping[str, Any]) -> str:
         element(
             "main",
             _ending(folder, manifest),
-            _story(folder, manifest),
+            _story(folder, manifest, small),
             writing(manifest),
             look(manifest),
             _warnings(manifest),
@@ -127,7 +133,7 @@ def _header(folder: Path, manifest: Mapping[str, Any], title: str) -> Markup:
         element(
             "p",
             element("span", STATES[manifest["state"]], class_=f"state {manifest['state']}"),
-            element("a", _count(warnings, "warning"), href="#warnings", class_="state warned") if warnings else None,
+            element("a", counted(warnings, "warning"), href="#warnings", class_="state warned") if warnings else None,
         ),
         element("h1", title, dir="auto", lang=manifest["language"]),
         element("dl", *listed, class_="facts"),
@@ -141,10 +147,6 @@ def _loudness(loudness: Entry) -> str | None:
 
 def _size(path: Path) -> str | None:
     return f"{path.stat().st_size / 1e6:.1f} MB" if path.is_file() else None
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _ending(folder: Path, manifest: Mapping[str, Any]) -> Markup | None:
@@ -196,18 +198,18 @@ def _going_on(folder: Path, manifest: Mapping[str, Any]) -> list[Markup]:
 # The film and its shots
 
 
-def _story(folder: Path, manifest: Mapping[str, Any]) -> Markup:
+def _story(folder: Path, manifest: Mapping[str, Any], small: Mapping[str, str]) -> Markup:
     video = manifest["facts"]["video"] if manifest["film"] and manifest["facts"] else None
     player = _film(folder, manifest["film"], video) if video else _older_film(folder)
     if not manifest["shots"]:
         shots = element("p", "No shots yet: they are cut once the narration is spoken.", class_="empty")
     elif video:
-        shots = joined(_hint("Choose a picture to play the film from there."), shot_cards(folder, manifest))
+        shots = joined(_hint("Choose a picture to play the film from there."), shot_cards(folder, manifest, small))
     elif player:
-        shots = shot_cards(folder, manifest)
+        shots = shot_cards(folder, manifest, small)
     else:
         hint = _hint("No film yet: it is put together once every shot has its clip.")
-        shots = joined(hint, shot_cards(folder, manifest))
+        shots = joined(hint, shot_cards(folder, manifest, small))
     shape = "wide" if video and video["width"] > video["height"] else "tall"
     return element(
         "div",

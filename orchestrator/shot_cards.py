@@ -10,6 +10,7 @@ from typing import Any
 from orchestrator.item import artifacts, read_result
 from orchestrator.markup import Markup, element, joined, link
 from orchestrator.picture_history import history
+from orchestrator.previews import NONE
 from orchestrator.waterfall import took
 
 KINDS = ("keyframe", "clip")
@@ -21,8 +22,11 @@ Place = tuple[str, str]
 """Stage and item."""
 
 
-def shot_cards(folder: Path, manifest: Mapping[str, Any]) -> Markup:
-    """One card a shot, in order. With a film, each picture is a button that plays it from there."""
+def shot_cards(folder: Path, manifest: Mapping[str, Any], small: Mapping[str, str] = NONE) -> Markup:
+    """One card a shot, in order. With a film, each picture is a button that plays it from there.
+
+    ``small`` names the previews of pictures.
+    """
     items = {(item["stage"], item["item"]): item for item in manifest["items"]}
     codes: dict[Place, list[str]] = defaultdict(list)
     for warning in manifest["warnings"]:
@@ -33,7 +37,8 @@ def shot_cards(folder: Path, manifest: Mapping[str, Any]) -> Markup:
         own = [items.get(place) if place else None for place in places]
         warned = [code for place in places if place for code in codes[place]]
         results = [_result_of(folder, shot[kind]) for kind in KINDS]
-        cards.append(_card(shot, own, warned, results, manifest["language"], seekable=manifest["film"] is not None))
+        seekable = manifest["film"] is not None
+        cards.append(_card(shot, own, warned, results, manifest["language"], small, seekable=seekable))
     return element("ol", *cards, class_="shots")
 
 
@@ -71,6 +76,7 @@ def _card(
     warned: Sequence[str],
     results: Sequence[Entry],
     language: str | None,
+    small: Mapping[str, str],
     *,
     seekable: bool,
 ) -> Markup:
@@ -90,12 +96,12 @@ def _card(
         heading,
         element("p", shot["text"], dir="auto", lang=language, class_="text"),
         element("p", element("span", " · ".join(filter(None, said))), *_badges(own, warned), class_="soft short"),
-        _details(shot, items, results),
+        _details(shot, items, results, small),
         class_="about",
     )
     return element(
         "li",
-        _picture(shot, results[0], seekable=seekable),
+        _picture(shot, results[0], small, seekable=seekable),
         about,
         id=f"shot-{number}",
         class_="shot",
@@ -104,12 +110,12 @@ def _card(
     )
 
 
-def _picture(shot: Entry, stored: Entry, *, seekable: bool) -> Markup:
+def _picture(shot: Entry, stored: Entry, small: Mapping[str, str], *, seekable: bool) -> Markup:
     number = shot["number"]
     image = (
         element(
             "img",
-            src=link(shot["keyframe"]),
+            src=link(small.get(shot["keyframe"], shot["keyframe"])),
             alt=f"Picture of shot {number}",
             loading="lazy",
             decoding="async",
@@ -142,7 +148,7 @@ def _badges(items: Sequence[Entry], warned: Sequence[str]) -> list[Markup]:
     return [joined(" ", element("span", name, class_=f"badge {name.split()[0]}")) for name in found]
 
 
-def _details(shot: Entry, items: Sequence[Entry | None], results: Sequence[Entry]) -> Markup:
+def _details(shot: Entry, items: Sequence[Entry | None], results: Sequence[Entry], small: Mapping[str, str]) -> Markup:
     picture, clip = results
     prompt = picture.get("prompt") or shot["prompt"]
     rows: list[tuple[str, str | Markup | None]] = [
@@ -154,7 +160,7 @@ def _details(shot: Entry, items: Sequence[Entry | None], results: Sequence[Entry
         ("Picture", _making(items[0], picture, shot["keyframe"])),
         ("Clip", _making(items[1], clip, shot["clip"])),
         ("Scores", _scores(picture, clip)),
-        ("Tried", history(shot["pictures"]) if shot.get("pictures") else None),
+        ("Tried", history(shot["pictures"], small) if shot.get("pictures") else None),
         ("Frames", str(shot["num_frames"])),
     ]
     listed = [joined(element("dt", name), element("dd", value, dir="auto")) for name, value in rows if value]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import profile as profiles
+from orchestrator import story_file
 from orchestrator.asking import thinks
 from orchestrator.errors import StorygenError
-from orchestrator.stages.collect import story_text
 
 MAX_IDEA = 20_000
 """Characters; what is longer is a story."""
@@ -46,7 +46,7 @@ class Subject:
         where the profile has no text model.
         """
         if self.story is not None:
-            return story_text(self.story)
+            return story_file.read(self.story)
         if missing := [name for name in NEEDED if not thinks(profile[name])]:
             raise StorygenError(
                 "unsupported_capability",

@@ -15,6 +15,7 @@ from orchestrator.depiction import depiction, unwanted
 from orchestrator.errors import StorygenError
 from orchestrator.item import Item
 from orchestrator.making import Making, item_name
+from orchestrator.own_pictures import notice
 from orchestrator.stages.judging import Draw, Selection, Turns, as_chosen
 from orchestrator.styles import style
 
@@ -41,6 +42,9 @@ def turns(making: Making) -> Turns[None]:
     """The same, with a pause wherever the vision model follows on the one that draws, or this one on it."""
     settings = making.settings("keyframes")
     making.run.report.stage_items("keyframes", len(making.shots))
+    own = settings["engine_options"].get("pictures")
+    if own and (said := notice(Path(own), len(making.shots))):
+        making.run.note("keyframes", "own_pictures", said)
     draw = drawing(making)
     if chosen := as_chosen(making):
         making.keyframe_jobs = [_known(path) for path in chosen]

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import SMALL, accepted, storygen
+from support import SMALL, accepted, storygen, tone
+
+from orchestrator import batch
+from orchestrator.errors import StorygenError
+from orchestrator.subject import Subject
 
 
 def batch_file(folder: Path, *entries: Any) -> Path:
@@ -115,6 +119,90 @@ def test_every_line_that_is_wrong_is_named_and_nothing_is_begun(tmp_path: Path) 
     ):
         assert said in done.stderr, done.stderr
     assert not (tmp_path / "films").exists()
+
+
+def read(folder: Path, *entries: Any, settings: tuple[str, ...] = (), out: str = "runs") -> list[batch.Story]:
+    return batch.read(batch_file(folder, *entries), "draft", settings, Path(out))
+
+
+def test_a_line_says_what_the_options_of_a_run_say(tmp_path: Path) -> None:
+    told(tmp_path, "sun.md", "The sun rose over the hill.")
+    (tmp_path / "photos").mkdir()
+    tone(tmp_path / "song.wav", seconds=1)
+    line = {"story": "sun.md", "format": "16:9", "captions": "soft", "pictures": "photos", "music": "song.wav"}
+    (story,) = read(tmp_path, {**line, "language": "en", "set": ["film.fps=25"]}, settings=("film.width=270",))
+    film, post = story.profile["film"], story.profile["post"]["input"]
+    assert (film["width"], film["height"], film["fps"], film["language"]) == (1920, 1080, 25, "en")  # beats the batch's
+    assert (post["subtitles_mode"], post["music"]) == ("carry", str(tmp_path / "song.wav"))
+    assert story.profile["keyframes"]["engine_options"]["pictures"] == str(tmp_path / "photos")
+    idea = {"idea": "a crow", "profile": "local", "seconds": 45, "audience": "children", "style": "clay"}
+    (story,) = read(tmp_path, idea)
+    film = story.profile["film"]
+    assert (film["target_s"], film["audience"], film["style"]) == (45, "children", "clay")
+
+
+def test_what_a_line_sets_is_a_list_or_an_object(tmp_path: Path) -> None:
+    asked = {"film.width": 270, "voice": {"input": {"speed": 1.5}}, "keyframes.engine": "none"}
+    texts = ["film.width=270", "voice.input.speed=1.5", "keyframes.engine=none"]
+    stories = read(tmp_path, {"story": "a.md", "set": asked}, {"story": "b.md", "set": texts})
+    assert stories[0].profile == stories[1].profile
+    assert stories[0].profile["film"]["width"] == 270
+    with pytest.raises(StorygenError) as caught:
+        read(tmp_path, {"story": "a.md", "set": 5}, {"story": "b.md", "set": {"film.widht": 1}})
+    assert 'such as ["film.width=270"], {"film.width": 270}' in caught.value.details[0]
+    assert "Did you mean width?" in caught.value.details[1]
+    assert '"set": {"film.width": 270}' in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("out", "given", "folder"),
+    [
+        ("runs", "b1", "runs/b1"),
+        ("runs", "runs/b1", "runs/b1"),
+        ("./runs", "./runs/a/b", "runs/a/b"),
+        ("films", "runs/b1", "films/runs/b1"),
+        ("/films", "b1", "/films/b1"),
+        ("runs", "/b1", "/b1"),
+    ],
+)
+def test_a_lines_folder_lies_in_that_of_the_batch(tmp_path: Path, out: str, given: str, folder: str) -> None:
+    (story,) = read(tmp_path, {"story": "a.md", "out": given}, out=out)
+    assert story.folder == Path(folder)
+
+
+def test_a_dry_run_says_what_would_be_made_and_makes_nothing(tmp_path: Path) -> None:
+    told(tmp_path, "sun.md", "The sun rose over the hill.")
+    (tmp_path / "mute.md").write_text("🦊\n", encoding="utf-8")
+    path = batch_file(tmp_path, {"story": "sun.md"}, {"story": "mute.md"})
+    done = storygen("batch", path, "--out", tmp_path / "films", "--dry-run")
+    assert done.returncode == 65, done.stderr
+    assert "The film: about 2 s (6 words at 150 a minute), about 1 shot" in done.stdout
+    assert "voice      " in done.stdout
+    assert "The story mute has no words to tell." in done.stdout
+    assert not (tmp_path / "films").exists()
+    done = storygen("batch", path, "--out", tmp_path / "films", "--dry-run", "--json")
+    plans = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [plan["error"] and plan["error"]["code"] for plan in plans] == [None, "invalid_request"]
+    assert {row["stage"] for row in plans[0]["plan"]} >= {"voice", "post"}
+
+
+def test_a_story_that_cannot_be_told_leaves_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "mute.md").write_text("🦊\n", encoding="utf-8")
+    done = storygen("batch", batch_file(tmp_path, {"story": "mute.md"}), "--out", tmp_path / "films")
+    assert (done.returncode, (tmp_path / "films").exists()) == (65, False), done.stderr
+    done = storygen("run", tmp_path / "mute.md", cwd=tmp_path)
+    assert (done.returncode, (tmp_path / "runs").exists()) == (65, False), done.stderr
+
+
+def test_the_columns_of_the_table_hold_every_code(tmp_path: Path) -> None:
+    ends = ["input_not_found", "timeout"]
+    stories = [
+        batch.Story(number, Subject(story=Path(f"{'long' * number}.md")), tmp_path, error=StorygenError(code, "Ended."))
+        for number, code in enumerate(ends, 1)
+    ]
+    rows = batch.table(stories)[:2]
+    assert len({row.index(" s  Ended.") for row in rows}) == 1
+    assert [row.split()[1] for row in rows] == ends
 
 
 def test_a_batch_that_is_not_there(tmp_path: Path) -> None:

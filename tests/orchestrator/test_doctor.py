@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 import os
@@ -10,13 +11,27 @@ import signal
 import subprocess
 import sys
 import tempfile
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from support import PATIENCE_S, ROOT, WORKERS, family_tree, still_alive, storygen
 
-from orchestrator import doctor, doctor_deep, doctor_findings, doctor_letters, doctor_machine, doctor_models, profile
+from orchestrator import (
+    doctor,
+    doctor_captions,
+    doctor_deep,
+    doctor_findings,
+    doctor_letters,
+    doctor_machine,
+    doctor_models,
+    installed,
+    needs,
+    profile,
+)
 from orchestrator.doctor_findings import Finding
 from orchestrator.errors import StorygenError
 
@@ -61,6 +76,42 @@ def description(**engines: dict[str, Any]) -> dict[str, Any]:
     return {"ops": {"generate": {"title": "Text from a prompt"}}, "engines": engines}
 
 
+# Without its packages
+
+
+@pytest.mark.parametrize("command", [("doctor",), ("run", "examples/crow.md")])
+def test_a_python_without_the_packages_is_told_what_to_run(command: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "orchestrator", *command],  # -S: no site-packages
+        capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (69, "")
+    assert "Traceback" not in done.stderr
+    for said in ("click", "jsonschema", "python3 dev.py demo", f"{sys.executable} -m pip install -c requirements.lock"):
+        assert said in done.stderr
+
+
+def test_what_is_looked_for_is_what_a_draft_needs() -> None:
+    from importlib.metadata import packages_distributions
+
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    wanted = {re.split("[<>=]", name)[0] for name in tomllib.loads(text)["project"]["dependencies"]}
+    providers = packages_distributions()
+    found = {name.lower().replace("_", "-") for module in installed.MODULES for name in providers[module]}
+    assert {name for name in wanted if not name.startswith("fontpkg-")} <= found
+    assert installed.missing() == []
+
+
+def test_an_old_python_is_named_and_can_read_why() -> None:
+    said = installed.problem((3, 8), [])
+    assert said is not None
+    assert "This is Python 3.8" in said
+    assert "needs 3.11 or newer" in said
+    for name in ("__main__.py", "installed.py", "__init__.py"):
+        ast.parse((ROOT / "orchestrator" / name).read_text(encoding="utf-8"), feature_version=(3, 8))
+    assert installed.problem((3, 11), []) is None
+
+
 # The doctor
 
 
@@ -78,8 +129,9 @@ def test_everything_is_looked_at(findings: dict[str, Finding]) -> None:
         f"model {alias}" for alias in ("qwen2.5-14b", "whisper-large-v3", "sdxl", "llava-onevision-7b", "ltx-video")
     }
     expected |= {f"worker {family}" for family in FAMILIES} | {f"engines {family}" for family in FAMILIES}
-    expected |= {f"captions {script}" for script in doctor.SCRIPTS}
-    assert set(findings) - {"models", "room for models"} == expected
+    drawn = {name for name in findings if name.startswith("captions")}
+    assert "captions" in drawn  # those of a draft's own fonts, at once
+    assert set(findings) - {"models", "room for models"} - drawn == expected
     assert re.fullmatch(r"answers in \d+\.\d\d s", findings["worker media_processing"].found)
     for needed in (*doctor_machine.FILTERS, *doctor_machine.ENCODERS):
         assert needed in findings["FFmpeg"].found
@@ -112,15 +164,23 @@ def test_an_ffmpeg_without_a_filter_or_encoder_is_a_fault_that_names_it(monkeypa
 def test_a_script_that_cannot_be_drawn_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, needed: str, state: str
 ) -> None:
-    monkeypatch.setattr(doctor, "SCRIPTS", {"nobody's": ("en", PRIVATE_USE), "Latin": ("en", "crow")})
-    monkeypatch.setattr(doctor, "NEEDED_SCRIPT", needed)
-    lacking, drawn = doctor._captions()
+    monkeypatch.setattr(doctor_captions, "SCRIPTS", {"nobody's": ("en", PRIVATE_USE), "Latin": ("en", "crow")})
+    monkeypatch.setattr(doctor_captions, "NEEDED_SCRIPT", needed)
+    lacking, drawn = doctor._captions()  # together they could not be drawn
     assert (lacking.name, lacking.state) == ("captions nobody's", state)
     assert lacking.found == "cannot be drawn: no font here has all its letters"
     assert lacking.advice is not None
     assert lacking.advice.startswith("Install a font")
     assert lacking.advice in doctor_findings.lines([lacking])[1]
     assert (drawn.state, drawn.advice) == ("ok", None)
+
+
+def test_a_worker_that_cannot_be_started_hides_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_models, "FAMILY", "nobody")
+    families_said(monkeypatch, {"text": description(scripted=engine())})
+    found = {finding.name: finding for finding in doctor.check()}
+    assert (found["models"].state, "no worker 'nobody'" in found["models"].found) == ("warning", True), found["models"]
+    assert found["speech"].state == found["captions"].state == "ok"
 
 
 def test_a_key_is_reported_and_never_shown(findings: dict[str, Finding]) -> None:
@@ -241,7 +301,7 @@ def test_a_story_is_looked_at_by_each_of_its_characters(tmp_path: Path, monkeypa
     assert telling.language == "cs"
     assert set("Čápažb" + PRIVATE_USE) <= set(telling.text)
     assert len(telling.text) < 100
-    monkeypatch.setattr(doctor, "SCRIPTS", {})
+    monkeypatch.setattr(doctor_captions, "SCRIPTS", {})
     found = {finding.name: finding for finding in [*doctor._captions(telling), *doctor._speech(telling)]}
     lacking = found[f"captions {telling.what}"]
     assert (lacking.state, bool(lacking.advice), found["speech cs"].state) == ("fault", True, "ok")
@@ -257,7 +317,9 @@ def asking(listed: Any, said: dict[str, Any] | None = None) -> Any:
 
     def ask(op: str, input: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
         if op == "validate_config":
-            return said or {"errors": [], "warnings": [], "recommendations": []}
+            machine = {"gpu": None, "vram_gb": 80, "ram_gb": 128, "disk_gb": 0.2}
+            fit = said or NOTHING
+            return {"hardware": input.get("hardware") or machine, **fit}
         if isinstance(listed, StorygenError):
             raise listed
         return {"folder": "/models", "models": listed, "free_bytes": 10**12}
@@ -279,10 +341,15 @@ def everything(**changed: dict[str, Any]) -> dict[str, Any]:
     return {family: description(**{**known, **changed.get(family, {})}) for family, known in engines.items()}
 
 
-def here(model: str, gb: float, begun: int = 0) -> dict[str, Any]:
-    return {"id": model, "bytes": gb * 1e9, "begun_bytes": begun}
+def here(model: str, gb: float, begun: int = 0, revisions: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """What is listed of a model; ``revisions`` are names of branches -> commits, of which the last has all bytes."""
+    rows = [{"commit": commit, "names": [name], "bytes": 0} for name, commit in revisions.items()]
+    if rows:
+        rows[-1]["bytes"] = gb * 1e9
+    return {"id": model, "bytes": gb * 1e9, "begun_bytes": begun, "revisions": rows}
 
 
+NOTHING: dict[str, Any] = {"errors": [], "warnings": [], "recommendations": []}
 SDXL, QWEN = "stabilityai/stable-diffusion-xl-base-1.0", "Qwen/Qwen2.5-14B-Instruct"
 LOCAL = [
     here(QWEN, 29.6),
@@ -312,6 +379,60 @@ def test_models_are_here_or_their_sizes_are_said() -> None:
     assert (pictures.state, "3.0 of about 7 GB" in pictures.found) == ("warning", True)
     assert "verify" in (pictures.advice or "")
     assert of_local([])["model sdxl"].state == "warning"  # storyboard would do it
+
+
+def test_a_model_in_another_revision_is_not_the_one_that_is_asked_for() -> None:
+    def found(*settings: str, **revisions: str) -> Finding:
+        chosen = profile.load("local", (*NO_VIDEO, f"keyframes.model.id={SDXL}", *settings))
+        listed = [*LOCAL[:3], here(SDXL, 7.0, revisions=revisions)]
+        rows = doctor_models.of_profile("local", chosen, everything(), asking(listed))
+        return next(row for row in rows if row.name == "model sdxl")
+
+    assert found(main="c0ffee").state == "ok"
+    other = found("keyframes.model.revision=v2", main="c0ffee")
+    assert (other.state, "here in revision main, not in v2" in other.found) == ("warning", True), other
+    assert found("keyframes.model.revision=v2", main="c0ffee", v2="bead").state == "ok"
+    assert found("keyframes.model.revision=c0ffee", v1="c0ffee").state == "ok"
+    assert "not in main" in found(v1="c0ffee").found
+
+
+def test_models_are_looked_for_where_each_part_of_the_profile_has_them(tmp_path: Path) -> None:
+    own = str(tmp_path / "my models")
+    chosen = profile.load("local", (*NO_VIDEO, f"keyframes.options.models_dir={own}"))
+
+    def ask(op: str, input: Any, options: Any) -> dict[str, Any]:  # noqa: A002
+        at_own = options.get("models_dir") == own
+        return asking([here(SDXL, 7.0)] if at_own else LOCAL[:3])(op, input, options) | {"folder": f"/{at_own}"}
+
+    rows = {row.name: row for row in doctor_models.of_profile("local", chosen, everything(), ask)}
+    assert rows["model sdxl"].state == rows["model qwen2.5-14b"].state == "ok"
+    draft = profile.load("draft", (f"recognition.options.models_dir={own}", "recognition.engine=faster_whisper"))
+    (wanted,) = [one for one in needs.taken(draft) if one.part == "recognition"]
+    (model,) = needs.wanted(wanted, everything()["speech_recognition"]["engines"])
+    assert (model.place, model.flags) == ({"models_dir": own}, f" --models-dir '{own}'")
+
+
+def test_whether_models_fit_is_asked_without_the_disk_and_said_of_all_of_them_together() -> None:
+    asked: list[Any] = []
+
+    def ask(op: str, input: Any, options: Any) -> dict[str, Any]:  # noqa: A002
+        if op == "validate_config":
+            asked.append(input.get("hardware"))
+        return asking(LOCAL, said={**NOTHING, "hardware": machine})(op, input, options)
+
+    machine = {"gpu": None, "vram_gb": 0, "ram_gb": 24, "disk_gb": 0.2}
+    whisper = engine(models={"Systran/faster-whisper-large-v3": {}})
+    known = everything(
+        speech_recognition={"faster_whisper": whisper}, image_generation={"sdxl": engine(models={SDXL: {}})}
+    )
+    settings = (*NO_VIDEO, *(f"{part}.options.device=cpu" for part in ("text", "recognition", "keyframes", "vision")))
+    rows = doctor_models.of_profile("local", profile.load("local", settings), known, ask)
+    assert asked == [None, {**machine, "disk_gb": None}]
+    (together,) = [row for row in rows if row.name == "fit together"]
+    assert (together.state, "speech_recognition 6, image_generation 20" in together.found) == ("warning", True)
+    machine = {**machine, "ram_gb": 64}
+    rows = doctor_models.of_profile("local", profile.load("local", settings), known, ask)
+    assert [row for row in rows if row.name == "fit together"] == []
 
 
 def test_without_the_library_of_the_hub_sizes_are_said_all_the_same() -> None:
@@ -452,6 +573,25 @@ def test_a_machine_with_nothing_is_told_what_to_install_and_the_rest_is_tried(ba
         assert (found[name]["state"], found[name]["found"].startswith("not tried: ")) == ("warning", True)
         assert '-m pip install -c requirements.lock -e ".[models]"' in found[name]["advice"]
     assert "trying media_processing ffmpeg" in done.stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        (("models", "list"), "models"),
+        (("models", "download", "sdxl", "--dry-run"), "models"),
+        (("call", "speech_recognition", "transcribe", "--input", "$request"), "models"),
+        (("call", "text_generation", "chat", "--engine", "openai", "--input", "$request"), "hosted"),
+        (("run", "examples/crow.md", "--profile", "local", "--out", "$request-run"), "models"),
+    ],
+)
+def test_whoever_lacks_a_package_is_told_the_command(bare: Path, command: tuple[str, ...], extra: str) -> None:
+    request = bare.parent / "request"
+    body = {"messages": [{"role": "user", "content": "Hi."}]} if extra == "hosted" else {"audio": "x.wav"}
+    request.write_text(json.dumps(body), encoding="utf-8")
+    done = storygen(*(word.replace("$request", str(request)) for word in command))
+    assert done.returncode == 69, done.stderr
+    assert f'{sys.executable} -m pip install -c requirements.lock -e ".[{extra}]"' in done.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl+C is sent in another way there")

@@ -299,14 +299,14 @@ def test_an_item_to_force_that_there_is_not_is_told(run_folder: Path, story: Pat
 
 
 def test_alike_warnings_are_one_line_of_the_summary() -> None:
-    from orchestrator.cli import _warned
+    from orchestrator.summary import warned
 
     def warning(stage: str, item: str, code: str) -> dict[str, str]:
         return {"stage": stage, "item": item, "code": code, "message": f"{code} of {item}"}
 
     shots = [warning("keyframes", f"shot-00{number}", "off_bucket") for number in (1, 2, 3)]
     others = [warning("keyframes", "shot-002", "size_snapped"), warning("video", "shot-001", "size_snapped")]
-    assert _warned([*shots, *others, warning("run", "", "note")]) == [
+    assert warned([*shots, *others, warning("run", "", "note")]) == [
         "  warning: keyframes shot-001: off_bucket of shot-001 (off_bucket, 2 more such in manifest.json)",
         "  warning: keyframes shot-002: size_snapped of shot-002",
         "  warning: video shot-001: size_snapped of shot-001",

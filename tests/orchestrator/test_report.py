@@ -13,11 +13,13 @@ from urllib.request import url2pathname
 
 import pytest
 import writing
+from PIL import Image
 from planning import bible
 from support import PATIENCE_S, SMALL, storygen
 
 from orchestrator import subject
 from orchestrator.item import write_json
+from orchestrator.previews import FOLDER, LARGEST, previews
 from orchestrator.report import page, write_page
 
 if TYPE_CHECKING:
@@ -174,6 +176,46 @@ def playable(tab: Page) -> None:
 def until(tab: Page, condition: str) -> None:
     """Waits in the page itself: Playwright's own wait compiles text there, which the page's policy forbids."""
     assert tab.evaluate(WAIT.replace("CONDITION", condition)), f"not within {PATIENCE_S} s: {condition}"
+
+
+# What it weighs
+
+
+def test_the_page_shows_small_pictures_and_links_to_the_full_ones(run_folder: Path, open_page: Open) -> None:
+    manifest = manifest_of(run_folder)
+    first = run_folder / manifest["shots"][0]["keyframe"]
+    with Image.open(first) as small:
+        small.resize((1296, 2304)).save(first)
+    write_page(run_folder, manifest)
+    tab = open_page(run_folder)
+    shown = tab.locator(".shot img").evaluate_all("images => images.map((image) => image.getAttribute('src'))")
+    assert len(set(shown)) == len(manifest["shots"])
+    for src in shown:
+        with Image.open(run_folder / src) as picture:
+            assert (picture.format, max(picture.size) <= LARGEST) == ("JPEG", True)
+    image = tab.locator("#shot-1 img")
+    assert image.evaluate("image => image.decode().then(() => [image.naturalHeight, image.loading])") == [512, "lazy"]
+    assert (run_folder / shown[0]).stat().st_size < first.stat().st_size / 10
+    tab.locator("#shot-1 summary").click()
+    assert tab.locator(f"#shot-1 a[href='{manifest['shots'][0]['keyframe']}']").count() == 1
+
+
+def test_small_pictures_are_made_once_and_follow_their_pictures(run_folder: Path) -> None:
+    manifest = manifest_of(run_folder)
+    pictures = [shot["keyframe"] for shot in manifest["shots"]]
+    before = previews(run_folder, pictures)
+    times = {name: (run_folder / name).stat().st_mtime_ns for name in before.values()}
+    assert previews(run_folder, pictures) == before
+    assert {name: (run_folder / name).stat().st_mtime_ns for name in before.values()} == times
+    first = run_folder / pictures[0]
+    Image.new("RGB", (270, 480), "red").save(first)
+    (run_folder / pictures[1]).write_bytes(b"no picture")
+    after = previews(run_folder, [*pictures, "keyframes/gone.png"])
+    assert after[pictures[0]] != before[pictures[0]]
+    assert set(after) == set(pictures) - {pictures[1]}
+    assert {f"{FOLDER}/{file.name}" for file in (run_folder / FOLDER).iterdir()} == set(after.values())
+    assert previews(run_folder, []) == {}
+    assert len(list((run_folder / FOLDER).iterdir())) == len(after)  # a run that begins knows no shots yet
 
 
 # What it says

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from planning import think, told
@@ -12,7 +13,9 @@ from orchestrator import options, styles
 from orchestrator.depiction import unwanted
 from orchestrator.errors import StorygenError
 from orchestrator.making import Making
+from orchestrator.profile import load
 from orchestrator.stages import guidance, keyframes, scenes
+from orchestrator.subject import Subject
 
 MOST_WORDS_BEFORE = 10
 """Of CLIP's 77 tokens the shot itself needs most."""
@@ -50,6 +53,32 @@ def test_an_unknown_preset_is_said_when_the_options_are_read() -> None:
         options.profile("draft", {"style": "cinema"}, None, [], None, None)
     chosen = options.profile("draft", {"style": "cinema"}, None, ["film.style=clay"], None, None)
     assert chosen["film"]["style"] == "clay"
+
+
+ASKED: dict[str, Any] = {"target_s": None, "audience": None, "style": None}
+STORY_FILE, IDEA = Subject(story=Path("a.md")), Subject(idea="a crow")
+
+
+@pytest.mark.parametrize(
+    ("profile", "told", "asked", "said"),
+    [
+        ("draft", STORY_FILE, {"style": "clay"}, "storyboard draws in one style only"),
+        ("draft", STORY_FILE, {"audience": "children"}, "no text model that plans its pictures"),
+        ("local", STORY_FILE, {"target_s": 60}, "a story is as long as it is"),
+        ("local", STORY_FILE, {"style": "clay", "audience": "children"}, None),
+        ("local", IDEA, {"style": "clay", "audience": "children", "target_s": 60}, None),
+    ],
+)
+def test_what_would_change_nothing_is_refused(
+    profile: str, told: Subject, asked: dict[str, Any], said: str | None
+) -> None:
+    film = {**ASKED, **asked}
+    if said is None:
+        options.refuse_unused(told, load(profile), film)
+        return
+    with pytest.raises(StorygenError, match=said) as caught:
+        options.refuse_unused(told, load(profile), film)
+    assert caught.value.hint
 
 
 def test_a_drawn_panel_has_no_style_and_says_so_once(lamps: Making, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from runtime.errors import SCHEMAS, WorkerError
 
 INPUT_FILE = "urn:storygen:v1:common#/$defs/input_file"
 SUPPORTED_VERSION = 1
+GUESS = "; did you mean "
 ODD = re.compile("[\0\ud800-\udfff]")
 
 
@@ -132,7 +133,7 @@ RULES: dict[str, Callable[[Any, Any], str]] = {
 
 def _nearest(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known) or 'none'}."
+    return f"{GUESS}{near[0]}?" if near else f"; known are {', '.join(known) or 'none'}."
 
 
 def filled(value: Any, schema: Mapping[str, Any], better: Mapping[str, Any] | None = None) -> Any:
@@ -256,7 +257,8 @@ def raise_for(rows: list[dict[str, str]]) -> None:
     """Raise ``invalid_request`` that lists all violations; nothing when there are none."""
     if rows:
         more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-        raise WorkerError("invalid_request", rows[0]["message"] + more, pointer=rows[0]["pointer"], details=rows)
+        first = next((row for row in rows if GUESS in row["message"]), rows[0])  # it explains what else is missing
+        raise WorkerError("invalid_request", first["message"] + more, pointer=first["pointer"], details=rows)
 
 
 def envelope(request: dict[str, Any], family: str, options_schema: Mapping[str, Any] | None = None) -> dict[str, Any]:
