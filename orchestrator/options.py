@@ -12,7 +12,7 @@ from orchestrator import profile as profiles
 from orchestrator import references, styles
 from orchestrator.errors import StorygenError
 from orchestrator.pool import Pool
-from orchestrator.run import MARK
+from orchestrator.run_folder import MARK
 from orchestrator.stages.collect import story_text
 from orchestrator.subject import Subject, idea, of_mark
 
