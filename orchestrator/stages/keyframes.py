@@ -27,7 +27,7 @@ for a smaller model both are as much smaller.
 """
 SEEDS_A_ROLL = 1000
 """The variants of one roll count their seeds up from its first; those of the next roll begin this far on."""
-SETTING_LENGTH = 10_000  # characters
+SETTING_LENGTH, STORY_LENGTH, BEFORE_LENGTH = 10_000, 10_000, 4_000  # characters
 STYLE_IGNORED = "style_ignored"
 
 
@@ -143,7 +143,9 @@ def own_pictures(settings: Mapping[str, Any], shot: Mapping[str, Any]) -> dict[s
 def panel_options(making: Making, shot: Mapping[str, Any]) -> dict[str, str]:
     """The language of a shot's prompt, and what its words leave open. What a model wrote is English."""
     if not thinks(making.settings("scenes")) or shot["prompt"] == shot["text"]:
-        return story_options(making.source)
+        options = story_options(making.source)
+        before = "\n".join(one["text"] for one in making.shots if one["number"] < shot["number"])
+        return {**options, **({"before": before[-BEFORE_LENGTH:]} if before.strip() else {})}
     names = [one["name"] for one in making.bible.get("characters", ())[:1]]
     world = [*(making.bible.get(name) for name in ("place", "era")), *names]
     setting = ". ".join(filter(None, world))
@@ -151,8 +153,12 @@ def panel_options(making: Making, shot: Mapping[str, Any]) -> dict[str, str]:
 
 
 def story_options(source: Mapping[str, Any]) -> dict[str, str]:
-    """What a shot's own words leave open: the story's language if it says one, and where it opens."""
-    options = {"setting": "\n".join([source["title"], *source["paragraphs"][:1]]).strip()[:SETTING_LENGTH]}
+    """What a shot's own words leave open: the story's language if it says one, where it opens, and whom it is about."""
+    title, paragraphs = source["title"].replace("\n", " "), source["paragraphs"]
+    options = {
+        "setting": "\n".join([title, *paragraphs[:1]]).strip()[:SETTING_LENGTH],
+        "story": "\n".join([title, *paragraphs])[:STORY_LENGTH],
+    }
     if source["language_given"]:
         options["language"] = source["language"]
     return options

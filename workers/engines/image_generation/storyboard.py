@@ -19,7 +19,7 @@ PNG_LEVEL = 1  # grain hardly compresses: level 6 takes three times as long and 
 class Engine:
     """``generate``: one panel a prompt and picture asked; the same prompt, seed and size give the same bytes."""
 
-    version = "2"
+    version = "3"
     requires: tuple[str, ...] = ("PIL", "numpy", "fontTools", "snowballstemmer")
     key_env: str | None = None
     remote = False
@@ -48,16 +48,32 @@ class Engine:
                 "minLength": 2,
                 "maxLength": 35,
                 "default": None,
-                "description": "Language of the prompts and the setting, a BCP 47 tag; null, or one that is not known: "
-                "told from their words.",
+                "description": "Language of the prompts and the story, a BCP 47 tag; null, or one that is not known: "
+                "told from the words of the story, or of the setting and the prompt.",
             },
             "setting": {
                 "type": ["string", "null"],
                 "minLength": 1,
                 "maxLength": 10000,
                 "default": None,
-                "description": "Words that set place and mood, and a figure to see, where the prompt's own words name "
-                "none, such as the story's opening; null: drawn by lot.",
+                "description": "Words that set place and mood where the prompt's own words name none, such as the "
+                "story's opening; null: drawn by lot.",
+            },
+            "story": {
+                "type": ["string", "null"],
+                "minLength": 1,
+                "maxLength": 10000,
+                "default": None,
+                "description": "The story, its title the first line: the figure that it names most is seen where a "
+                "prompt names nobody, and its people look the same in every panel; null: the setting.",
+            },
+            "before": {
+                "type": ["string", "null"],
+                "minLength": 1,
+                "maxLength": 10000,
+                "default": None,
+                "description": "What was told before the prompt: the last time of day that it names goes on until the "
+                "prompt names another; null: the setting's.",
             },
         },
         "additionalProperties": False,
@@ -122,7 +138,8 @@ def _taken(path: Path, width: int, height: int, context: Context) -> Image:
 def _drawn(prompt: str, seed: int, width: int, height: int, options: Mapping[str, Any]) -> Image:
     from engines.image_generation._places import draw_panel
 
-    return draw_panel(prompt, seed, width, height, language=options["language"], setting=options["setting"])
+    told = {name: options[name] for name in ("language", "setting", "story", "before")}
+    return draw_panel(prompt, seed, width, height, **told)
 
 
 def _published(picture: Image, prompt: str, seed: int | None, context: Context) -> dict[str, Any]:
