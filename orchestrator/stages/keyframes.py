@@ -45,7 +45,7 @@ def turns(making: Making) -> Turns[None]:
     if chosen := as_chosen(making):
         making.keyframe_jobs = [_known(path) for path in chosen]
         return
-    if is_judged(making):
+    if is_judged(making.profile):
         making.keyframe_jobs = [_known(path) for path in (yield from Selection(making, draw).choose())]
         return
 
@@ -56,17 +56,16 @@ def turns(making: Making) -> Turns[None]:
     making.keyframe_jobs = making.run.beside("keyframes", jobs, settings, "image_generation", "generate")
 
 
-def is_judged(making: Making) -> bool:
+def is_judged(profile: Mapping[str, Any]) -> bool:
     """Whether a vision model chooses the pictures. The user's own ones nobody judges."""
-    own = making.settings("keyframes")["engine_options"].get("pictures")
-    return making.settings("vision")["engine"] != "none" and not own
+    return profile["vision"]["engine"] != "none" and not profile["keyframes"]["engine_options"].get("pictures")
 
 
 def drawing(making: Making) -> Draw:
     """How a shot of this film is drawn."""
     settings, look = making.settings("keyframes"), style(making.profile["film"]["style"])
     size = picture_size(making)
-    variants = {"num_images_per_prompt": making.profile["gate"]["variants"]} if is_judged(making) else {}
+    variants = {"num_images_per_prompt": making.profile["gate"]["variants"]} if is_judged(making.profile) else {}
 
     def draw(shot: Mapping[str, Any], name: str, roll: int, advice: Sequence[str]) -> Item:
         # The seed follows the words: a shot that moves to another place in the story keeps its picture.
