@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from PIL import Image, ImageCms
 from referencing import Registry, Resource
+from support import result_of, worker
 
 from engines.image_generation._composition import place
 from engines.image_generation._concepts import concepts
@@ -143,10 +144,10 @@ def test_pictograms_stay_clear_of_captions_titles_and_camera_moves(
     words: str, width: int, height: int, top: float, bottom: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for seed in range(2):
-        with_them = np.asarray(draw_panel(words, seed, width, height, language="en")).astype(int)
+        with_them = np.asarray(draw_panel(words, read_scene(words, "en"), seed, width, height)).astype(int)
         with monkeypatch.context() as patch:
             patch.setattr("engines.image_generation._places.stand", lambda stage: None)
-            without = np.asarray(draw_panel(words, seed, width, height, language="en")).astype(int)
+            without = np.asarray(draw_panel(words, read_scene(words, "en"), seed, width, height)).astype(int)
         rows, columns = np.nonzero(np.abs(with_them - without).max(axis=-1) > 60)  # the figures, not their soft light
         assert len(rows) > 0.01 * width * height
         assert rows.min() >= (top - 0.012) * height
@@ -176,7 +177,7 @@ def test_figures_do_not_overlap_and_the_main_one_is_large() -> None:
 def test_neighbours_in_one_setting_are_not_alike() -> None:
     """Where they stand, how large, the light and the hills follow the seed: more than the grain differs."""
     panels = [
-        np.asarray(draw_panel("The crow waited.", seed, 135, 240, language="en", setting="A dry river.")).astype(int)
+        np.asarray(draw_panel("x", read_scene("The crow waited.", "en", "A dry river."), seed, 135, 240)).astype(int)
         for seed in range(8)
     ]
     differences = [np.abs(a - b).mean() for i, a in enumerate(panels) for b in panels[:i]]
@@ -222,15 +223,36 @@ def test_a_drought_dries_the_river_at_any_hour() -> None:
     assert np.abs(wet.pixels - dry.pixels)[100:].mean() > 1
 
 
-@pytest.mark.parametrize(
-    ("option", "text"),
-    [("story", "Tom\nA wolf came. The wolf howled."), ("before", "It was night."), ("setting", "A wolf at sea.")],
-)
-def test_what_is_told_around_a_sentence_is_seen(tmp_path: Path, option: str, text: str) -> None:
+def test_a_scene_that_was_read_is_drawn_whatever_the_prompt_says(tmp_path: Path) -> None:
     size: dict[str, Any] = {"width": 128, "height": 228, "seed": 3}
+    request = {
+        "v": 1, "op": "read_scenes", "engine": "storyboard",
+        "input": {"prompts": ["One night a wolf howled.", "Nothing."], "story": "Wolf\nOne night a wolf howled."},
+    }  # fmt: skip
+    output = result_of(worker("image_generation", request))["output"]
+    assert output["language"] == "en"
+    first, second = output["scenes"]
+    assert (second["mood"], second["pictograms"]) == (first["mood"], first["pictograms"]) == ("night", ["🐺"])
     plain, *_ = generate(tmp_path / "a", "Nothing.", options={"language": "en"}, **size)
-    told, *_ = generate(tmp_path / "b", "Nothing.", options={"language": "en", option: text}, **size)
+    told, *_ = generate(tmp_path / "b", "Nothing.", options={"scene": second}, **size)
     assert np.abs(pixels(told) - pixels(plain)).mean() > 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"mood": "grim"}, "'grim'; allowed: dawn"), ({"place": "moon"}, "sea"), ({"pictograms": ["crow"]}, "'crow'")],
+)
+def test_a_scene_that_cannot_be_drawn_is_refused(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
+    scene = {"mood": "day", "place": "sea", "things": [], "pictograms": [], **wrong}
+    request = {
+        "v": 1, "op": "generate", "engine": "storyboard", "engine_options": {"scene": scene},
+        "input": {"prompts": ["x"], "width": 128, "height": 128},
+    }  # fmt: skip
+    done = worker("image_generation", request, "--output-dir", str(tmp_path))
+    error = result_of(done)["error"]
+    assert (done.returncode, error["code"]) == (65, "invalid_request")
+    assert error["pointer"] == f"/engine_options/scene/{next(iter(wrong))}"
+    assert said in error["message"]
 
 
 def test_language_and_setting_are_options_of_a_request(tmp_path: Path) -> None:
@@ -272,7 +294,7 @@ def test_any_text_is_a_scene(prompt: str) -> None:
 
 def test_a_large_panel_takes_less_than_three_seconds() -> None:
     start = time.perf_counter()
-    draw_panel(STORY[2], 7, 1240, 2208)
+    draw_panel(STORY[2], read_scene(STORY[2]), 7, 1240, 2208)
     assert time.perf_counter() - start < 3  # 0.3 s on an idle machine
 
 
@@ -474,7 +496,7 @@ def test_a_pipe_named_as_a_picture_does_not_hang(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", sorted((SCHEMAS / "image_generation" / "examples").glob("storyboard*.json")), ids=lambda f: f.stem
+    "file", [SCHEMAS / "image_generation" / "examples" / f"storyboard{which}.json" for which in ("", "_own_pictures")]
 )
 def test_the_examples_are_valid_requests(file: Path) -> None:
     request = json.loads(file.read_text(encoding="utf-8"))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
 
 from engines.image_generation._cast import read_cast
-from engines.image_generation._scene import PLACE_OF, PLACES, read_scene
-from orchestrator.stages.keyframes import panel_options, story_options
+from engines.image_generation._scene import PLACE_OF, PLACES, read_scene, read_scenes
+from orchestrator.stages.keyframes import story_told
 
 STORY = (
     "A crow flew over dry fields, dying of thirst.",
@@ -132,22 +129,22 @@ def test_an_hour_holds_until_another_is_named() -> None:
     setting = "The lamp\nA girl lived by the sea."
 
     def mood(prompt: str, before: str) -> str:
-        return read_scene(prompt, "en", setting, before=before).mood
+        return read_scenes([before, prompt], "en", setting, "")[1][-1].mood
 
-    night = f"{setting} One night in November she woke."
+    night = "One night in November she woke."
     assert mood("She took the torch.", night) == "night"
     assert mood("In the morning there was a cake.", night) == "dawn"
     assert mood("She ate it.", f"{night} In the morning there was a cake.") == "dawn"
     assert mood("It rained.", night) == "night"  # and rains
-    assert mood("It rained.", setting) == "storm"
-    assert mood("She took the torch.", f"{setting} She saw the moon and a star.") != "night"  # as in a song
+    assert mood("It rained.", "She sat.") == "storm"
+    assert mood("She took the torch.", "She saw the moon and a star.") != "night"  # as in a song
 
 
 def test_a_season_stays_through_the_day_and_gives_way_to_the_evening() -> None:
     setting = "Snow\nIn winter a bear slept in the forest."
-    assert read_scene("He woke.", "en", setting, before="In the morning it was quiet.").mood == "winter"
-    assert read_scene("He woke.", "en", setting, before="In the evening it was quiet.").mood == "sunset"
-    dry = read_scene("She drank.", "en", "Dry\nIn the drought the river was mud.", before="It was evening.")
+    assert read_scene("He woke.", "en", setting, hour="dawn").mood == "winter"
+    assert read_scene("He woke.", "en", setting, hour="sunset").mood == "sunset"
+    dry = read_scene("She drank.", "en", "Dry\nIn the drought the river was mud.", hour="sunset")
     assert (dry.mood, "drought" in dry.things) == ("sunset", True)
 
 
@@ -158,24 +155,8 @@ def test_a_story_is_read_in_one_language() -> None:
     assert "🦆" not in english.pictograms
 
 
-def making(language_given: bool) -> Any:
-    source = {
-        "title": "Řepa",
-        "language": "cs",
-        "language_given": language_given,
-        "paragraphs": ["Na zahradě.", "Potom v noci."],
-    }
-    shots = [{"number": n, "text": text, "prompt": text} for n, text in enumerate(("Na zahradě.", "Potom v noci."), 1)]
-    return SimpleNamespace(source=source, shots=shots, bible={}, settings=lambda stage: {"engine": "rules"})
-
-
 def test_the_stage_tells_the_language_where_the_story_opens_and_the_whole_of_it() -> None:
-    told = story_options(making(True).source)
+    source = {"title": "Řepa", "language": "cs", "paragraphs": ["Na zahradě.", "Potom v noci."]}
+    told = story_told({**source, "language_given": True})
     assert told == {"language": "cs", "setting": "Řepa\nNa zahradě.", "story": "Řepa\nNa zahradě.\nPotom v noci."}
-    assert "language" not in story_options(making(False).source)  # a default is no knowledge
-
-
-def test_the_stage_tells_each_panel_what_was_told_before_it() -> None:
-    first, second = (panel_options(making(True), shot) for shot in making(True).shots)
-    assert "before" not in first
-    assert second == {**first, "before": "Na zahradě."}
+    assert "language" not in story_told({**source, "language_given": False})  # a default is no knowledge

@@ -28,7 +28,7 @@ from engines.image_generation._features import (
     wave,
 )
 from engines.image_generation._furniture import hanging_lamp, rug, shelf, table, wallpaper, window_frame
-from engines.image_generation._scene import MOODS, Scene, read_scene
+from engines.image_generation._scene import MOODS, Scene
 from engines.image_generation._stage import (
     WHITE,
     Stage,
@@ -48,14 +48,11 @@ MOONLIT_PEAKS, MOONLIT_TREES = 0.3, 0.6
 """Height in units of mountains that must not hide the moon, and the share of its height left to a forest's tree."""
 
 
-def draw_panel(prompt: str, seed: int, width: int, height: int, **told: str | None) -> Image.Image:
-    """The panel of a prompt, ``width`` × ``height`` pixels: the same arguments give the same picture.
-
-    ``told`` is what read_scene knows besides the prompt: ``language``, ``setting``, ``story``, ``before``.
-    """
+def draw_panel(prompt: str, scene: Scene, seed: int, width: int, height: int) -> Image.Image:
+    """The panel of a prompt's scene, ``width`` × ``height`` pixels: the same arguments give the same picture."""
     digest = hashlib.sha256(f"{seed}\n{prompt}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-    canvas, scene = Canvas(width, height), read_scene(prompt, **told)
+    canvas = Canvas(width, height)
     paint(canvas, scene, rng)
     canvas.vignette(0.3)
     return canvas.picture(rng)

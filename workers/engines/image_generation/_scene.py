@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from engines.image_generation._cast import Cast, is_living, read_cast
 from engines.image_generation._concepts import concept_of
 from engines.image_generation._words import Named, lexicon_of, read_words
+from runtime.errors import WorkerError
 
 Rgb = tuple[float, float, float]
 
@@ -32,6 +34,10 @@ class Scene:
     place: str
     things: frozenset[str] = frozenset()
     pictograms: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``read_scenes`` gives it and ``generate`` takes it."""
+        return {**asdict(self), "things": sorted(self.things), "pictograms": list(self.pictograms)}
 
 
 def rgb(color: str) -> Rgb:
@@ -97,14 +103,15 @@ def read_scene(
     language: str | None = None,
     setting: str | None = None,
     story: str | None = None,
-    before: str | None = None,
+    hour: str | None = None,
 ) -> Scene:
     """The scene of a prompt.
 
     Of several moods or places the one named most often, then first. Where the prompt names none, or only suggests one,
     it is the setting's; where the setting names none either, one drawn by lot, the same for the same setting. The hour
-    is the last that was named in the words ``before``. Where a prompt names nobody, the one is seen whom its *he* or
-    *she* can mean, or the figure that the story, its title in the first line, names most; the setting does for a story.
+    is ``hour``, one of HOURS' moods, until a prompt names another. Where a prompt names nobody, the one is seen whom
+    its *he* or *she* can mean, or the figure that the story, its title in the first line, names most; the setting does
+    for a story.
     """
     language = lexicon_of(language, story or f"{setting or ''}\n{prompt}")
     cast = read_cast(story or setting or "", language)
@@ -113,13 +120,45 @@ def read_scene(
     chance = hashlib.sha256(" ".join((setting or prompt).casefold().split()).encode()).digest()
     place = _place(named, outright=bool(setting)) or _place(frame)
     lasting = [name for name in frame if name.denied or name.concept not in PASSING]
-    mood = _mood(named, _hour_after(before, language), _mood(lasting), outright=bool(setting))
+    mood = _mood(named, hour, _mood(lasting), outright=bool(setting))
     at_home = not _place(named, outright=True) or _place(named, outright=True) == _place(frame)
     place = place or _FREE_PLACES[chance[1] % len(_FREE_PLACES)]
     pictograms = _pictograms(named, cast, cast.meant(prompt, language), indoors=place == "room")
     things = _things(named) | (_things(frame) & LANDMARKS if at_home else set())
     shown = {thing for pictogram in pictograms for thing in THINGS.get(pictogram, ())} - {"trees", "flowers"}
     return Scene(mood or _FREE_MOODS[chance[0] % len(_FREE_MOODS)], place, frozenset(things - shown), pictograms)
+
+
+def read_scenes(
+    prompts: Sequence[str], language: str | None, setting: str, story: str, check: Callable[[], None] = lambda: None
+) -> tuple[str, list[Scene]]:
+    """(language, the scenes of a story's prompts): an hour that one names holds until another does.
+
+    ``check`` is called before each and may raise.
+    """
+    language = lexicon_of(language, story or "\n".join([setting, *prompts]))
+    hour, scenes = None, []
+    for prompt in prompts:
+        check()
+        scenes.append(read_scene(prompt, language, setting or None, story or None, hour))
+        hour = hour_named(prompt, language) or hour
+    return language, scenes
+
+
+def given_scene(given: Mapping[str, Any]) -> Scene:
+    """A scene as JSON has it. Raises WorkerError ``invalid_request`` for what cannot be drawn."""
+    for name, known in (("mood", MOODS), ("place", PLACES)):
+        if given[name] not in known:
+            raise _not_drawable(name, f"{given[name]!r}; allowed: {', '.join(known)}")
+    if unknown := [each for each in given["pictograms"] if concept_of(each) is None]:
+        raise _not_drawable("pictograms", f"{', '.join(map(repr, unknown))}, which is no emoji that can be drawn")
+    return Scene(given["mood"], given["place"], frozenset(given["things"]), tuple(given["pictograms"]))
+
+
+def _not_drawable(member: str, why: str) -> WorkerError:
+    return WorkerError(
+        "invalid_request", f"engine_options.scene.{member} is {why}.", pointer=f"/engine_options/scene/{member}"
+    )
 
 
 def _place(named: Iterable[Named], *, outright: bool = False) -> str | None:
@@ -145,11 +184,11 @@ def _mood(
     return setting if hour in {"dawn", "day"} and setting in SEASONS else hour
 
 
-def _hour_after(before: str | None, language: str) -> str | None:
-    """The hour that the words before a panel end in; what may pass at night, such as a star, is none."""
+def hour_named(text: str, language: str) -> str | None:
+    """The last hour that a text names; what may pass at night, such as a star, is none."""
     hours = [
         HOURS[name.concept]
-        for name in read_words(before or "", language)
+        for name in read_words(text, language)
         if name.concept in HOURS and name.concept not in PASSING and name.outright and not name.denied
     ]
     return hours[-1] if hours else None
