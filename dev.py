@@ -46,6 +46,7 @@ examples:
   python3 dev.py test tests/test_dev.py -k lock     whatever follows goes to pytest
   python3 dev.py lint --fix                         format, and repair what ruff can
   python3 dev.py bench                              what the wire costs, beside baselines of the same run
+  python3 dev.py bench ltx local                    only these
   python3 dev.py lock --upgrade-package pillow      whatever follows goes to `uv pip compile`
 """
 
@@ -111,12 +112,14 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     test.add_argument("--models", action="store_true", help="also those that need the models extra (1.8 GB)")
     lint = tasks.add_parser("lint", help="check format, rules and types", allow_abbrev=False)
     lint.add_argument("--fix", action="store_true", help="format, and repair what can be repaired")
-    tasks.add_parser("bench", help="measure against baselines of the same run", allow_abbrev=False)
+    bench = tasks.add_parser("bench", help="measure against baselines of the same run", allow_abbrev=False)
+    bench.add_argument("names", nargs="*", metavar="NAME", help=f"all, or some of {', '.join(programs())}")
     tasks.add_parser("lock", help="resolve requirements.lock anew from pyproject.toml", allow_abbrev=False)
     options, rest = parser.parse_known_args(arguments)
-    allowed = {"lint": "nothing but --fix", "bench": "nothing"}
-    if rest and options.task in allowed:
-        parser.error(f"{options.task} takes {allowed[options.task]}; got {' '.join(rest)}")
+    allowed = {"lint": "nothing but --fix", "bench": f"nothing but names out of {', '.join(programs())}"}
+    wrong = rest + [name for name in vars(options).get("names", []) if name not in programs()]
+    if wrong and options.task in allowed:
+        parser.error(f"{options.task} takes {allowed[options.task]}; got {' '.join(wrong)}")
     return options, rest
 
 
@@ -160,9 +163,15 @@ def lint(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def bench(options: argparse.Namespace, rest: list[str]) -> int:
-    """Run every program of bench/: they print figures and aims, and fail only where something does not work."""
+    """Run the programs of bench/: they print figures and aims, and fail only where something does not work."""
     install(set())
-    return max([run([PYTHON, program]) for program in sorted((ROOT / "bench").glob("*.py"))], default=0)
+    found = programs()
+    return max([run([PYTHON, found[name]]) for name in options.names or found], default=0)
+
+
+def programs() -> dict[str, Path]:
+    """The programs of bench/ by name; what they share lies in a folder there."""
+    return {path.stem: path for path in sorted((ROOT / "bench").glob("*.py"))}
 
 
 def lock(options: argparse.Namespace, rest: list[str]) -> int:

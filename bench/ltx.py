@@ -5,30 +5,25 @@ A tiny model shows what we add, for its own work on a clip takes a second or two
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-WORKERS = ROOT / "workers"
-sys.path[:0] = [str(ROOT), str(WORKERS), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "workers"), str(ROOT / "tests")]
+
+from bench.shared import measuring  # noqa: E402 - found only now
 
 COLD_STARTS, WARM_REQUESTS = 7, 11
+WORKER = measuring.worker("video_generation")
 NEEDED = ("torch", "transformers", "diffusers", "av")
-os.environ["OMP_NUM_THREADS"] = "1"
-"""For all processes started here: threads gain nothing on a tiny model, and those of two disturb each other."""
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 PROMPT = "A small boat sails over a calm sea at sunset, seen from the shore."
 SIZE: dict[str, Any] = {"width": 384, "height": 256, "num_frames": 49, "num_inference_steps": 4}
 SHORT: dict[str, Any] = {"width": 64, "height": 64, "num_frames": 9, "num_inference_steps": 2}
+SECONDS, FPS, SIZES = (1.7, 5.04, 11.0), 30, ((1080, 1920), (1000, 562), (512, 512))
 SAME = 1.0
 """Mean difference of brightness, in levels: two encodings of the same frames differ by less."""
 PLAIN_SCRIPT = """\
@@ -61,83 +56,60 @@ else:
 
 
 def main() -> None:
-    """All three figures."""
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        print(f"\nltx: skipped: {', '.join(missing)} is not installed (the models extra has it)")
-        return
-    from diffusers.utils import logging as diffusers_logging
-    from tiny_models import ltx
-    from transformers.utils import logging
+    """All four figures."""
+    measuring.one_thread()
+    measuring.measure("ltx", NEEDED, build, (warm, cold, memory, sizes))
 
-    logging.disable_progress_bar()
-    diffusers_logging.disable_progress_bar()
-    with tempfile.TemporaryDirectory(prefix="storygen-bench-") as name:
-        folder = Path(name)
-        ltx.first(folder / "model", timestep_conditioning=True)
-        for part in (warm, cold, memory):
-            print(f"\nltx, {part.__name__}: {part.__doc__}", flush=True)
-            for line in part(folder):
-                print(f"  {line}", flush=True)
+
+def build(folder: Path) -> tuple[Path]:
+    """The folder, with the model in it."""
+    measuring.quiet("diffusers", "transformers")
+    from tiny_models import ltx
+
+    ltx.first(folder / "model", timestep_conditioning=True)
+    return (folder,)
 
 
 def warm(folder: Path) -> Iterator[str]:
     """a clip of a serving worker, seen by its host, against the same clip in one process."""
     from orchestrator.worker import Worker
 
-    plain = subprocess.Popen(
-        _plain(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT
-    )
-    assert plain.stdin is not None
-    assert plain.stdout is not None
-    says, hears = plain.stdin, plain.stdout
-
-    def by_itself() -> float:
-        says.write(f"{json.dumps(SIZE)}\n".encode())
-        says.flush()
-        seconds: float = json.loads(hears.readline())["seconds"]
-        return seconds
-
-    with Worker("video_generation") as worker:
-
-        def over_the_wire() -> float:
-            return _seconds(lambda: worker.request(_request(folder, SIZE)))
-
-        for _ in range(2):
-            by_itself(), over_the_wire()
-        theirs, ours = [], []
-        for _ in range(WARM_REQUESTS):
-            theirs.append(by_itself())
-            ours.append(over_the_wire())
-    says.close()
-    plain.wait()
+    with measuring.Plain(_plain(folder)) as plain, Worker("video_generation") as worker:
+        theirs, ours = measuring.in_turn(
+            WARM_REQUESTS,
+            lambda: float(plain(SIZE)["seconds"]),
+            lambda: measuring.seconds(lambda: worker.request(_request(folder, SIZE))),
+            first=2,
+        )
     apart = _apart(folder / "plain.mp4", folder / "ours_001.mp4")
-    extra = statistics.median(mine - other for mine, other in zip(ours, theirs, strict=True))
-    aim = 0.03 * statistics.median(theirs) + 0.02
-    yield f"plain script   {_spread(theirs)}"
-    yield f"worker         {_spread(ours)}, {'the same frames' if apart < SAME else f'OTHER FRAMES, {apart:.1f} apart'}"
-    yield f"worker - plain {1000 * extra:+8.1f} ms  (aim ≤ {1000 * aim:.0f}: 3 % + 20 ms)"
+    same = "the same frames" if apart < SAME else f"OTHER FRAMES, {apart:.1f} apart"
+    yield f"plain script   {measuring.spread(theirs)}"
+    yield f"worker         {measuring.spread(ours)}, {same}"
+    yield f"worker - plain {measuring.more(theirs, ours)}"
 
 
 def cold(folder: Path) -> Iterator[str]:
     """a whole process that makes a clip of nine frames, against the plain script."""
-    plain, ours = [], []
-    for _ in range(COLD_STARTS):
-        plain.append(_seconds(lambda: _finished(_plain(folder, SHORT))))
-        ours.append(_seconds(lambda: _finished(_worker(), _request(folder, SHORT))))
-    yield f"plain script   {_spread(plain)}"
-    yield f"worker         {_spread(ours)}"
-    yield f"worker / plain {statistics.median(ours) / statistics.median(plain):8.2f}   (aim ≤ 0.85)"
+    yield from measuring.whole_processes(COLD_STARTS, _plain(folder, SHORT), WORKER, _request(folder, SHORT))
 
 
 def memory(folder: Path) -> Iterator[str]:
     """the most memory held by the process that makes the frames, MB."""
     for name, size in (("9 frames", SHORT), ("49 frames", SIZE)):
-        plain, ours = _peak_mb(_plain(folder, size)), _peak_mb(_worker(), _request(folder, size))
-        if plain is None or ours is None:
-            yield "not known on this system"
-            return
-        yield f"{name}: plain script {plain:.0f}, worker {ours:.0f} ({ours - plain:+.0f})"
+        yield f"{name:10} {measuring.peaks(_plain(folder, size), WORKER, _request(folder, size))}"
+
+
+def sizes(folder: Path) -> Iterator[str]:
+    """clips of odd lengths and sizes, as they are asked for and as their files are found, decoded frame by frame."""
+    from orchestrator.worker import Worker
+
+    with Worker("video_generation") as worker:
+        for length_s in SECONDS:
+            for width, height in SIZES:
+                size = {"width": width, "height": height, "num_frames": round(length_s * FPS), "fps": FPS}
+                began = time.perf_counter()
+                answer = worker.request(_request(folder, {**size, "num_inference_steps": 2}))
+                yield f"{length_s:5.2f} s at {_told(size, answer)}; {time.perf_counter() - began:.1f} s"
 
 
 # Commands
@@ -148,15 +120,28 @@ def _plain(folder: Path, size: dict[str, Any] | None = None) -> list[str]:
     return command if size is None else [*command, json.dumps(size)]
 
 
-def _worker() -> list[str]:
-    return [sys.executable, str(WORKERS / "video_generation.py"), "--input", "-"]
-
-
 def _request(folder: Path, size: dict[str, Any]) -> dict[str, Any]:
     asked = {"prompt": PROMPT, "negative_prompt": "", "fps": 24, "seed": 7, **size}
     model = {"id": str(folder / "model")}
     where = {"output_dir": str(folder), "output_name": "ours"}
     return {"v": 1, "op": "generate", "engine": "ltx_video", "model": model, "input": asked, **where}
+
+
+def _told(size: dict[str, Any], answer: dict[str, Any]) -> str:
+    """What was asked, what the file holds, and what was said of it."""
+    import av
+
+    with av.open(answer["output"]["video"]["path"]) as container:
+        stream = container.streams.video[0]
+        found = {"width": stream.width, "height": stream.height, "fps": stream.average_rate}
+        found["num_frames"] = sum(1 for _ in container.decode(stream))
+    model = answer["model"]
+    decoded = f"{model['frames_decoded_at_once']} frames decoded at once{', in tiles' if model['vae_tiling'] else ''}"
+    codes = ", ".join(warning["code"] for warning in answer["warnings"])
+    return (
+        f"{size['width']}×{size['height']}: {found['num_frames']} frames of {found['width']}×{found['height']}, "
+        f"{'as asked' if found == size else f'NOT AS ASKED, {size}'}; {codes}; {decoded}"
+    )
 
 
 def _apart(one: Path, other: Path) -> float:
@@ -170,36 +155,6 @@ def _apart(one: Path, other: Path) -> float:
             planes = [frame.to_ndarray(format="yuv420p")[: frame.height] for frame in container.decode(video=0)]
         found.append(np.stack(planes).astype(np.float32))
     return float(np.abs(found[0] - found[1]).mean())
-
-
-def _finished(command: Sequence[str], request: dict[str, Any] | None = None) -> bytes:
-    body = b"" if request is None else json.dumps(request).encode()
-    return subprocess.run(command, input=body, capture_output=True, env=ENVIRONMENT, check=True).stdout
-
-
-def _peak_mb(command: Sequence[str], request: dict[str, Any] | None = None) -> float | None:
-    """Of the process itself: Linux counts a parent's peak for a child that it starts after it, such as FFmpeg."""
-    if sys.platform == "win32":
-        return None
-    with tempfile.TemporaryFile() as body:
-        body.write(b"" if request is None else json.dumps(request).encode())
-        body.seek(0)
-        nowhere = subprocess.DEVNULL
-        process = subprocess.Popen(command, stdin=body, stdout=nowhere, stderr=nowhere, env=ENVIRONMENT)
-        _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, command
-    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-
-
-def _seconds(action: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    action()
-    return time.perf_counter() - began
-
-
-def _spread(seconds: Sequence[float]) -> str:
-    return f"{statistics.median(seconds):8.2f} s   ({min(seconds):.2f} to {max(seconds):.2f})"
 
 
 if __name__ == "__main__":

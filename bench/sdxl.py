@@ -6,29 +6,22 @@ Both make the same pictures of 4 steps, of 1 and of 16 prompts. Nothing here pas
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-WORKERS = ROOT / "workers"
-sys.path[:0] = [str(ROOT), str(WORKERS), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "workers"), str(ROOT / "tests")]
+
+from bench.shared import measuring  # noqa: E402 - found only now
 
 COLD_STARTS, WARM_REQUESTS = 5, 9
 COUNTS = (1, 16)
+WORKER = measuring.worker("image_generation")
 NEEDED = ("torch", "diffusers", "transformers")
-os.environ["OMP_NUM_THREADS"] = "1"
-"""For all processes started here: threads gain nothing on a tiny model, and those of two disturb each other."""
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 PLAIN_SCRIPT = """\
 import json, os, sys, time
 import torch
@@ -44,12 +37,6 @@ def draw(count):
 
 if len(sys.argv) > 3:
     draw(int(sys.argv[3]))
-    try:
-        import resource
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-    except ImportError:
-        peak = None
-    print(json.dumps({"peak_rss_mb": peak}))
 else:
     for line in sys.stdin:
         began = time.perf_counter()
@@ -60,81 +47,53 @@ else:
 
 def main() -> None:
     """All three figures."""
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        print(f"\nsdxl: skipped: {', '.join(missing)} is not installed (the models extra has it)")
-        return
-    from diffusers.utils import logging
-    from tiny_models import sdxl
-    from transformers.utils import logging as text_logging
+    measuring.one_thread()
+    measuring.measure("sdxl", NEEDED, build, (warm, cold, memory))
 
-    for each in (logging, text_logging):
-        each.set_verbosity_error()
-        each.disable_progress_bar()
-    with tempfile.TemporaryDirectory(prefix="storygen-bench-") as name:
-        folder = Path(name)
-        sdxl.base(folder / "model")
-        for part in (warm, cold, memory):
-            print(f"\nsdxl, {part.__name__}: {part.__doc__}", flush=True)
-            for line in part(folder):
-                print(f"  {line}", flush=True)
+
+def build(folder: Path) -> tuple[Path]:
+    """The folder, with the model in it."""
+    measuring.quiet("diffusers", "transformers")
+    from tiny_models import sdxl
+
+    sdxl.base(folder / "model")
+    return (folder,)
 
 
 def warm(folder: Path) -> Iterator[str]:
     """pictures of a serving worker, seen by its host, against a loop in one process that has loaded its pipeline."""
     from orchestrator.worker import Worker
 
-    plain = subprocess.Popen(
-        _plain(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT
-    )
-    assert plain.stdin is not None
-    assert plain.stdout is not None
-    says, hears = plain.stdin, plain.stdout
+    with measuring.Plain(_plain(folder)) as plain, Worker("image_generation") as worker:
 
-    def by_itself(count: int) -> float:
-        says.write(f"{count}\n".encode())
-        says.flush()
-        return float(json.loads(hears.readline())["seconds"])
-
-    with Worker("image_generation") as worker:
+        def by_itself(count: int) -> float:
+            return float(plain(count)["seconds"])
 
         def over_the_wire(count: int) -> float:
-            return _seconds(partial(worker.request, _request(folder, count)))
+            return measuring.seconds(partial(worker.request, _request(folder, count)))
 
         for count in COUNTS:
-            for _ in range(2):
-                by_itself(count), over_the_wire(count)
-            pairs = [(by_itself(count), over_the_wire(count)) for _ in range(WARM_REQUESTS)]
-            theirs, ours = (1000 * statistics.median(side) / count for side in zip(*pairs, strict=True))
-            extra = 1000 * statistics.median(our - their for their, our in pairs) / count
+            both = partial(by_itself, count), partial(over_the_wire, count)
+            theirs, ours = measuring.in_turn(WARM_REQUESTS, *both, first=2)
+            each = [1000 * statistics.median(side) / count for side in (theirs, ours)]
             yield (
-                f"{count:2d} prompts   plain script {theirs:6.1f} ms a picture   worker {ours:6.1f}   {extra:+5.1f} "
-                f"(aim ≤ {0.03 * theirs + 20:.1f}: 3 % + 20 ms), {_same(folder, count)}"
+                f"{count:2d} prompts   plain script {each[0]:6.1f} ms a picture   worker {each[1]:6.1f}   "
+                f"{measuring.more(theirs, ours, count)}, {_same(folder, count)}"
             )
-    says.close()
-    plain.wait()
 
 
 def cold(folder: Path) -> Iterator[str]:
     """a whole process, against the plain script."""
     for count in COUNTS:
-        plain, ours = [], []
-        for _ in range(COLD_STARTS):
-            plain.append(_seconds(partial(_finished, _plain(folder, count))))
-            ours.append(_seconds(partial(_finished, _worker(), _request(folder, count))))
-        ratio = statistics.median(ours) / statistics.median(plain)
-        yield f"{count:2d} prompts   plain script {_spread(plain)}   worker {_spread(ours)}   {ratio:.2f} (aim ≤ 0.85)"
+        request = _request(folder, count)
+        for line in measuring.whole_processes(COLD_STARTS, _plain(folder, count), WORKER, request):
+            yield f"{count:2d} prompts   {line}"
 
 
 def memory(folder: Path) -> Iterator[str]:
     """the most memory held, MB."""
     for count in COUNTS:
-        plain = json.loads(_finished(_plain(folder, count)))["peak_rss_mb"]
-        ours = json.loads(_finished(_worker(), _request(folder, count)))["metrics"]["peak_rss_mb"]
-        if plain is None or ours is None:
-            yield "not known on this system"
-            return
-        yield f"{count:2d} prompts   plain script {plain:.0f}, worker {ours:.0f} ({ours - plain:+.0f})"
+        yield f"{count:2d} prompts   {measuring.peaks(_plain(folder, count), WORKER, _request(folder, count))}"
 
 
 # Commands
@@ -143,10 +102,6 @@ def memory(folder: Path) -> Iterator[str]:
 def _plain(folder: Path, count: int | None = None) -> list[str]:
     more = [] if count is None else [str(count)]
     return [sys.executable, "-W", "ignore", "-c", PLAIN_SCRIPT, str(folder / "model"), str(folder), *more]
-
-
-def _worker() -> list[str]:
-    return [sys.executable, str(WORKERS / "image_generation.py"), "--input", "-"]
 
 
 def _request(folder: Path, count: int) -> dict[str, Any]:
@@ -168,21 +123,6 @@ def _same(folder: Path, count: int) -> str:
     names = [f"{number + 1:03}.png" for number in range(count)]
     pairs = [(Image.open(folder / f"plain_{name}"), Image.open(folder / f"ours_{name}")) for name in names]
     return "the same pictures" if all(one.tobytes() == other.tobytes() for one, other in pairs) else "OTHER PICTURES"
-
-
-def _finished(command: Sequence[str], request: dict[str, Any] | None = None) -> bytes:
-    body = b"" if request is None else json.dumps(request).encode()
-    return subprocess.run(command, input=body, capture_output=True, env=ENVIRONMENT, check=True).stdout
-
-
-def _seconds(action: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    action()
-    return time.perf_counter() - began
-
-
-def _spread(seconds: Sequence[float]) -> str:
-    return f"{statistics.median(seconds):5.2f} s ({min(seconds):.2f} to {max(seconds):.2f})"
 
 
 if __name__ == "__main__":

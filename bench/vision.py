@@ -6,27 +6,21 @@ long. Nothing here passes or fails.
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-WORKERS = ROOT / "workers"
-sys.path[:0] = [str(ROOT), str(WORKERS), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "workers"), str(ROOT / "tests")]
+
+from bench.shared import measuring  # noqa: E402 - found only now
 
 COLD_STARTS, WARM_REQUESTS, TOKENS = 5, 15, 60
+WORKER = measuring.worker("vision_language")
 NEEDED = ("torch", "transformers", "tokenizers", "safetensors", "PIL")
-os.environ["OMP_NUM_THREADS"] = "1"
-"""For all processes started here: threads gain nothing on a tiny model, and those of two disturb each other."""
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 PROMPT = "Name what is in the picture."
 PLAIN_SCRIPT = """\
 import json, sys, time
@@ -59,12 +53,6 @@ def answer(tokens):
 
 if len(sys.argv) > 4:
     text, count = answer(int(sys.argv[4]))
-    try:
-        import resource
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-    except ImportError:
-        peak = None
-    print(json.dumps({"text": text, "peak_rss_mb": peak}))
 else:
     for line in sys.stdin:
         began = time.perf_counter()
@@ -75,86 +63,54 @@ else:
 
 def main() -> None:
     """All three figures."""
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        print(f"\nvision: skipped: {', '.join(missing)} is not installed (the models extra has it)")
-        return
+    measuring.one_thread()
+    measuring.measure("vision", NEEDED, build, (warm, cold, memory))
+
+
+def build(folder: Path) -> tuple[Path, Path]:
+    """A model and a picture."""
+    measuring.quiet("transformers")
     from PIL import Image
     from tiny_models import vision
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
-    with tempfile.TemporaryDirectory(prefix="storygen-bench-") as name:
-        model, picture = vision.llava_onevision(Path(name, "model")), Path(name, "keyframe.png")
-        Image.effect_mandelbrot((768, 1344), (-2, -1.5, 1, 1.5), 60).convert("RGB").save(picture)
-        for part in (warm, cold, memory):
-            print(f"\nvision, {part.__name__}: {part.__doc__}", flush=True)
-            for line in part(model, picture):
-                print(f"  {line}", flush=True)
+    picture = folder / "keyframe.png"
+    Image.effect_mandelbrot((768, 1344), (-2, -1.5, 1, 1.5), 60).convert("RGB").save(picture)
+    return vision.llava_onevision(folder / "model"), picture
 
 
 def warm(model: Path, picture: Path) -> Iterator[str]:
     """a keyframe of 768×1344 described by a serving worker, seen by its host, against the plain script's loop."""
     from orchestrator.worker import Worker
 
-    plain = subprocess.Popen(
-        _plain(model, picture),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=ENVIRONMENT,
-    )
-    assert plain.stdin is not None
-    assert plain.stdout is not None
-    says, hears = plain.stdin, plain.stdout
     texts: dict[str, str] = {}
+    with measuring.Plain(_plain(model, picture)) as plain, Worker("vision_language") as worker:
 
-    def by_itself() -> float:
-        says.write(f"{TOKENS}\n".encode())
-        says.flush()
-        answer = json.loads(hears.readline())
-        texts["plain"] = answer["text"]
-        return float(answer["seconds"])
-
-    with Worker("vision_language") as worker:
+        def by_itself() -> float:
+            answer = plain(TOKENS)
+            texts["plain"] = answer["text"]
+            return float(answer["seconds"])
 
         def over_the_wire() -> float:
             began = time.perf_counter()
             texts["ours"] = worker.request(_request(model, picture))["output"]["text"]
             return time.perf_counter() - began
 
-        for _ in range(3):
-            by_itself(), over_the_wire()
-        pairs = [(by_itself(), over_the_wire()) for _ in range(WARM_REQUESTS)]
-    says.close()
-    plain.wait()
+        theirs, ours = measuring.in_turn(WARM_REQUESTS, by_itself, over_the_wire, first=3)
     same = "the same text" if texts["plain"] == texts["ours"] else "ANOTHER TEXT"
-    theirs = statistics.median(pair[0] for pair in pairs)
-    extra = statistics.median(ours - other for other, ours in pairs)
-    yield f"plain script   {1000 * theirs:8.1f} ms a picture, {TOKENS} tokens"
-    yield f"worker         {1000 * statistics.median(pair[1] for pair in pairs):8.1f} ms a picture, {same}"
-    yield f"worker - plain {1000 * extra:+8.1f} ms   (aim ≤ {1000 * (0.03 * theirs + 0.02):.0f}: 3 % + 20 ms)"
+    yield f"plain script   {1000 * statistics.median(theirs):8.1f} ms a picture, {TOKENS} tokens"
+    yield f"worker         {1000 * statistics.median(ours):8.1f} ms a picture, {same}"
+    yield f"worker - plain {measuring.more(theirs, ours)}"
 
 
 def cold(model: Path, picture: Path) -> Iterator[str]:
     """a whole process that says 20 tokens about one keyframe, against the plain script."""
-    plain, ours = [], []
-    for _ in range(COLD_STARTS):
-        plain.append(_seconds(lambda: _finished(_plain(model, picture, 20))))
-        ours.append(_seconds(lambda: _finished(_worker(), _request(model, picture, 20))))
-    yield f"plain script   {_spread(plain)}"
-    yield f"worker         {_spread(ours)}"
-    yield f"worker / plain {statistics.median(ours) / statistics.median(plain):8.2f}   (aim ≤ 0.85)"
+    request = _request(model, picture, 20)
+    yield from measuring.whole_processes(COLD_STARTS, _plain(model, picture, 20), WORKER, request)
 
 
 def memory(model: Path, picture: Path) -> Iterator[str]:
     """the most memory held, MB."""
-    plain = json.loads(_finished(_plain(model, picture, 20)))["peak_rss_mb"]
-    ours = json.loads(_finished(_worker(), _request(model, picture, 20)))["metrics"]["peak_rss_mb"]
-    if plain is None or ours is None:
-        yield "not known on this system"
-        return
-    yield f"plain script {plain:.0f}, worker {ours:.0f} ({ours - plain:+.0f})"
+    yield measuring.peaks(_plain(model, picture, 20), WORKER, _request(model, picture, 20))
 
 
 # Commands
@@ -165,28 +121,9 @@ def _plain(model: Path, picture: Path, tokens: int | None = None) -> list[str]:
     return [sys.executable, "-c", PLAIN_SCRIPT, str(model), PROMPT, str(picture), *how]
 
 
-def _worker() -> list[str]:
-    return [sys.executable, str(WORKERS / "vision_language.py"), "--input", "-"]
-
-
 def _request(model: Path, picture: Path, tokens: int = TOKENS) -> dict[str, Any]:
     asked = {"images": [str(picture)], "prompt": PROMPT, "max_tokens": tokens, "temperature": 0}
     return {"v": 1, "op": "analyze_image", "engine": "transformers", "model": {"id": str(model)}, "input": asked}
-
-
-def _finished(command: Sequence[str], request: dict[str, Any] | None = None) -> bytes:
-    body = b"" if request is None else json.dumps(request).encode()
-    return subprocess.run(command, input=body, capture_output=True, env=ENVIRONMENT, check=True).stdout
-
-
-def _seconds(action: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    action()
-    return time.perf_counter() - began
-
-
-def _spread(seconds: Sequence[float]) -> str:
-    return f"{statistics.median(seconds):8.2f} s   ({min(seconds):.2f} to {max(seconds):.2f})"
 
 
 if __name__ == "__main__":

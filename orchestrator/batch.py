@@ -18,10 +18,11 @@ from types import TracebackType
 from typing import Any
 
 from orchestrator.errors import SCHEMAS, StorygenError, as_ours
-from orchestrator.pipeline import Order, Production, families
+from orchestrator.pipeline import Order, Production, coming
 from orchestrator.pool import Pool
 from orchestrator.profile import checked, load
 from orchestrator.progress import Report
+from orchestrator.readiness import Here, look
 from orchestrator.stages import Stage
 from orchestrator.subject import Subject, idea
 
@@ -88,8 +89,11 @@ def _subject(entry: Mapping[str, Any], folder: Path) -> Subject:
 def make_films(stories: Sequence[Story], reports: Sequence[Report], order: Order) -> None:
     """Make every film; each story then has its manifest or its error. Ctrl+C ends them all in order."""
     with Pool(retries=order.retries * len(stories), timeout_s=order.timeout_s) as pool, ExitStack() as stack:
-        pool.describe_all(sorted({family for story in stories for family in families(story.profile)}))
-        under_way = [_UnderWay(story, report, order, pool) for story, report in zip(stories, reports, strict=True)]
+        taken = [one for story in stories for one in coming(story.subject, story.profile, order)]
+        here = look(pool, [story.profile for story in stories], taken)
+        under_way = [
+            _UnderWay(story, report, order, pool, here) for story, report in zip(stories, reports, strict=True)
+        ]
         for one in under_way:
             stack.push(one.leave)
             one.step(one.enter)
@@ -107,8 +111,8 @@ def make_films(stories: Sequence[Story], reports: Sequence[Report], order: Order
 class _UnderWay:
     """A story of the batch that is being made, until it is finished or fails."""
 
-    def __init__(self, story: Story, report: Report, order: Order, pool: Pool) -> None:
-        self.story, self._report, self._order, self._pool = story, report, order, pool
+    def __init__(self, story: Story, report: Report, order: Order, pool: Pool, here: Here) -> None:
+        self.story, self._report, self._order, self._pool, self._here = story, report, order, pool, here
         self._production: Production | None = None
         self._turns: Iterator[None] | None = None
         self._over = False
@@ -134,7 +138,7 @@ class _UnderWay:
             story.subject, story.profile, story.folder, self._report, self._order, shared=self._pool
         )
         self._production = production.__enter__()
-        self._production.check_models()
+        self._production.check_models(self._here)
 
     def begin(self, name: str, make: Stage) -> None:
         """Have ``turn`` go through this stage."""

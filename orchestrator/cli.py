@@ -164,7 +164,7 @@ def run(
     folder = out or options.default_folder(told)
     order = Order(only or first, only or last, force, reuse, timeout_s, chosen["run"]["retries"])
     if dry_run:
-        _show_plan(told, chosen, folder, order, as_json=as_json)
+        _show_plan(told, chosen, folder, order, as_json=as_json, ready=True)
         return
     report = report_for(as_json=as_json)
     try:
@@ -252,12 +252,14 @@ def status(folder: Path, as_json: bool) -> None:
     _show_plan(told, chosen, folder, Order(), as_json=as_json)
 
 
-def _show_plan(told: Subject, profile: dict[str, Any], folder: Path, order: Any, *, as_json: bool) -> None:
-    """Print what a run would do."""
+def _show_plan(
+    told: Subject, profile: dict[str, Any], folder: Path, order: Any, *, as_json: bool, ready: bool = False
+) -> None:
+    """Print what a run would do, with ``ready`` also what it lacks here."""
     from orchestrator import plan as plans
     from orchestrator.progress import report_for
 
-    rows = plans.plan(told, profile, folder, order, report_for(as_json=False, quiet=True))
+    rows = plans.plan(told, profile, folder, order, report_for(as_json=False, quiet=True), ready=ready)
     click.echo(json.dumps(plans.as_json(rows), indent=2) if as_json else "\n".join(plans.lines(rows)))
 
 
@@ -287,10 +289,20 @@ def _summary(manifest: dict[str, Any], folder: Path) -> str:
         lines.append("  language: assumed to be English; a line 'language: xx' at the top of the story says otherwise")
     if tip := advice(manifest, sys.platform):
         lines.append(f"  {tip}")
-    lines += [
-        f"  warning: {warning['stage']} {warning['item']}: {warning['message']}" for warning in manifest["warnings"]
-    ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_warned(manifest["warnings"])])
+
+
+def _warned(warnings: list[dict[str, str]]) -> list[str]:
+    """A line for each kind of warning of a stage: the first one's words, and how many more there are."""
+    alike: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for warning in warnings:
+        alike.setdefault((warning["stage"], warning["code"]), []).append(warning)
+    lines = []
+    for (stage, code), (first, *others) in alike.items():
+        more = f" ({code}, {len(others)} more such in manifest.json)" if others else ""
+        where = f"{stage} {first['item']}".strip()
+        lines.append(f"  warning: {where}: {first['message']}{more}")
+    return lines
 
 
 def _written(writing: dict[str, Any]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from rich.filesize import decimal
@@ -18,8 +17,6 @@ from orchestrator.worker import describe
 
 FAMILY = "model_management"
 DRAFT = "draft"
-WHOLE = 0.9
-"""A model of less than this share of the size in the table lacks files; the table's sizes are rounded."""
 
 Ask = Callable[[str, Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
 """(operation, input, options) -> output of the worker for models."""
@@ -78,18 +75,10 @@ def _trouble(one: Taken, engines: Mapping[str, Mapping[str, Any]]) -> tuple[str 
     """Why an engine cannot do what the profile wants of it, and what to do; (None, None) where it can."""
     if one.engine == "auto":
         return None, None
-    if one.settings["python"] is not None:  # an engine with an environment of its own
+    if one.first and one.settings["python"] is not None:  # an engine with an environment of its own
         engines = describe(one.family, one.settings["python"])["engines"]
-    if one.engine not in engines:
-        return "there is no such engine", f"Known: {', '.join(engines)}."
-    facts = engines[one.engine]
-    if key := needs.missing_key(facts, one.settings["engine_options"]):
-        return f"the environment variable {key} is not set", f"Set it to the key of that service: export {key}=…"
-    if facts["usable"]:
-        return None, None
-    package = "Python package" in facts["why_not"]
-    advice = install("hosted" if facts["remote"] else "models") if package else "Name another engine in the profile."
-    return facts["why_not"], advice
+    lack = next(needs.obstacles(one, engines), None)
+    return (lack.why, lack.advice) if lack else (None, None)
 
 
 def _wanted(taken: Sequence[Taken], known: Described) -> Iterator[_Wanted]:
@@ -97,15 +86,11 @@ def _wanted(taken: Sequence[Taken], known: Described) -> Iterator[_Wanted]:
     uses: dict[str, list[Taken]] = {}
     for one in taken:
         for model in needs.models(one, known[one.family]["engines"]):
-            uses.setdefault(_id(model), []).append(one)
+            uses.setdefault(needs.hub_id(model), []).append(one)
     for model, users in uses.items():
         state: State = "fault" if any(one.needed for one in users) else "warning"
         parts = tuple(dict.fromkeys(one.part for one in users))
-        yield _Wanted(model, parts, state, _place(users[0].settings["options"]))
-
-
-def _place(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: options[name] for name in ("models_dir",) if options.get(name)}
+        yield _Wanted(model, parts, state, needs.place(users[0].settings["options"]))
 
 
 def _models(wanted: Sequence[_Wanted], get: str, ask: Ask) -> Iterator[Finding]:
@@ -140,13 +125,13 @@ def _worst(wanted: Sequence[_Wanted]) -> State:
 
 def _model(one: _Wanted, here: Mapping[str, Any] | None, get: str, *, looked: bool) -> tuple[Finding, float]:
     """What to say of a model, and how much of it in GB is yet to come; ``looked`` whether it could be looked for."""
-    row = _row(one.model) or {}
+    row = needs.row(one.model) or {}
     size_gb: float | None = row.get("disk_gb")
     name, parts = f"model {row.get('alias', one.model)}", f"for {', '.join(one.parts)}"
     if needs.is_folder(one.model):
         return Finding(name, "ok", f"a folder of this machine; {parts}"), 0.0
     has_gb = here["bytes"] / 1e9 if here else 0.0
-    if here and not here["begun_bytes"] and (size_gb is None or has_gb >= WHOLE * size_gb):
+    if here and not here["begun_bytes"] and (size_gb is None or has_gb >= needs.WHOLE * size_gb):
         return Finding(name, "ok", f"is here, {has_gb:.1f} GB; {parts}"), 0.0
     left_gb = max(0.0, (size_gb or 0.0) - has_gb)
     if here and not here["begun_bytes"]:
@@ -181,13 +166,3 @@ def _fit(taken: Sequence[Taken], known: Described, ask: Ask) -> Iterator[Finding
             advice = better.get(parts[2], "storygen models recommend says what suits this machine.")
             state: State = "fault" if kind == "errors" and needed[parts[2]] else "warning"
             yield Finding(f"fit of {parts[2]}", state, row["message"], advice)
-
-
-def _row(model: str) -> Mapping[str, Any] | None:
-    return next((row for row in needs.table() if model in (row["id"], row["alias"])), None)
-
-
-def _id(model: str) -> str:
-    """The id on the hub of a model that is named by its short name."""
-    row = None if Path(model).exists() else _row(model)
-    return str(row["id"]) if row else model

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import tempfile
 import wave
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import StorygenError
+from orchestrator.errors import SCHEMAS, StorygenError
+from orchestrator.item import Item
 from orchestrator.pool import Pool
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 FACTS = ("width", "height", "fps", "num_frames", "duration_s", "sample_rate", "channels")
 """What an artifact may say of itself beside its hash; an edit changes it."""
@@ -77,6 +81,55 @@ def unlike(value: Any, model: Any, where: str = "") -> str | None:
             fits = isinstance(value, kinds) and isinstance(value, bool) == (kinds is bool)
             return None if fits else f"{where} must be {name}"
     return None
+
+
+def fields(family: str, op: str) -> dict[str, Any]:
+    """Fields of an operation's input -> their schemas: what a document's parts that go there must be."""
+    text = (SCHEMAS / family / f"{op}.schema.json").read_text(encoding="utf-8")
+    properties: dict[str, Any] = json.loads(text)["$defs"]["input"]["properties"]
+    return properties
+
+
+def hold(item: Item, rules: Mapping[str, Any], more: Sequence[str] = ()) -> None:
+    """See that a document which somebody edited can be used, before a worker refuses a part of it.
+
+    ``rules`` is a JSON Schema, ``more`` what else is wrong with it. Raises StorygenError ``invalid_request`` that names
+    the file, all that is wrong and what is allowed.
+    """
+    from jsonschema import Draft202012Validator
+
+    path = item.path("document")
+    document = json.loads(path.read_text(encoding="utf-8-sig"))
+    found = sorted(Draft202012Validator(dict(rules)).iter_errors(document), key=lambda error: list(error.absolute_path))
+    wrong = list(dict.fromkeys(_in_words(error) for error in found)) or list(more)
+    if wrong:
+        file = f"{item.stage}/{item.name}/{path.name}"
+        others = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise StorygenError(
+            "invalid_request",
+            f"{file} was changed by hand and cannot be used: {wrong[0]}{others}.",
+            f"Correct {path}; or --force {item.stage}/{item.name} makes it anew.",
+            wrong,
+        )
+
+
+def _in_words(error: ValidationError) -> str:
+    """``shots/0/motion/kind is "spin"; it must be one of hold, zoom_in``."""
+    part, kind = error.schema, error.validator
+    where = "/".join(map(str, error.absolute_path)) or "the document"
+    given = json.dumps(error.instance, ensure_ascii=False)
+    if kind in {"required", "additionalProperties"} or not isinstance(part, Mapping):
+        return f"{where}: {error.message}"
+    if kind in {"minLength", "pattern"}:
+        return f"{where} is {given[:80]}; it must not be empty"
+    allowed = {
+        "enum": lambda: f"one of {', '.join(map(str, part['enum']))}",
+        "type": lambda: " or ".join([part["type"]] if isinstance(part["type"], str) else part["type"]),
+        "minimum": lambda: f"{part['minimum']} or more",
+        "maximum": lambda: f"{part['maximum']} or less",
+        "maxLength": lambda: f"at most {part['maxLength']} characters long",
+    }.get(str(kind), lambda: f"as its schema says: {error.message[:200]}")
+    return f"{where} is {given[:80]}; it must be {allowed()}"
 
 
 def _subtitles(path: Path, mark: str) -> dict[str, Any]:

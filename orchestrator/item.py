@@ -57,7 +57,7 @@ class Item:
         """The JSON document that a rule-made item holds."""
         if self.planned is not None:
             return dict(self.planned)
-        loaded: dict[str, Any] = json.loads(self.path("document").read_text(encoding="utf-8"))
+        loaded: dict[str, Any] = json.loads(self.path("document").read_text(encoding="utf-8-sig"))
         return loaded
 
 

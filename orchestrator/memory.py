@@ -22,6 +22,8 @@ LIBRARIES = 1.5 * GB
 """Of a worker without any weights: torch and its kin, one request's own work."""
 UNKNOWN = float("inf")
 LISTING_S = 20.0
+CONTAINER = Path("/sys/fs/cgroup")
+"""Where Linux tells a process of the limits of its container (cgroup v2)."""
 FREE_OF_CARDS = ("--query-gpu=memory.free", "--format=csv,noheader,nounits")
 
 
@@ -42,7 +44,18 @@ def free() -> Memory:
     import psutil
 
     state = psutil.virtual_memory()
-    return Memory(min(_cards(), default=0.0), state.available - SPARE * state.total)
+    return Memory(min(_cards(), default=0.0), min(state.available - SPARE * state.total, _of_container()))
+
+
+def _of_container() -> float:
+    """Bytes that this process's container may still take but for a part; infinite where nothing limits it."""
+    try:
+        most, taken = (int((CONTAINER / name).read_text()) for name in ("memory.max", "memory.current"))
+        kept = [line.split() for line in (CONTAINER / "memory.stat").read_text().splitlines()]
+    except (OSError, ValueError):  # other systems, or the word "max"
+        return UNKNOWN
+    given_up = sum(int(number) for name, number in kept if name in {"active_file", "inactive_file"})  # at need
+    return (1 - SPARE) * most - taken + given_up
 
 
 def held(process: int) -> float:

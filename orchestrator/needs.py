@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import SCHEMAS
+from orchestrator.doctor_findings import install
+from orchestrator.errors import SCHEMAS, StorygenError
 from orchestrator.profile import MODELLESS, TEXT_STAGES
 
 MODELS = {
@@ -18,15 +19,17 @@ MODELS = {
     "vision": ("vision_language", "validate_scene"),
 }
 """Parts of a profile that may name a model -> the family and the operation it is asked for."""
-FAMILIES = {
-    **{part: family for part, (family, _) in MODELS.items()},
-    "voice": "speech_synthesis",
-    "subtitles": "media_processing",
-    "keyframes": "image_generation",
-    "video": "video_generation",
-    "post": "media_processing",
+OPERATIONS = {
+    **MODELS,
+    "voice": ("speech_synthesis", "synthesize"),
+    "subtitles": ("media_processing", "captions"),
+    "keyframes": ("image_generation", "generate"),
+    "video": ("video_generation", "animate"),
+    "post": ("media_processing", "compose"),
 }
-"""Parts of a profile that name an engine -> its family."""
+"""Parts of a profile that name an engine -> its family and the operation it is asked for."""
+WHOLE = 0.9
+"""A model of less than this share of the size in the table lacks files; the table's sizes are rounded."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Taken:
 
     part: str
     family: str
+    op: str
     engine: str
     settings: Mapping[str, Any]
     first: bool
@@ -46,13 +50,34 @@ class Taken:
         return self.first and not self.settings["fallback"]
 
 
+@dataclass(frozen=True)
+class Lack:
+    """Something that an engine of a profile needs and that is not on this machine."""
+
+    of: Taken
+    code: str
+    why: str
+    """What is the matter, such as ``the environment variable OPENAI_API_KEY is not set``; no full stop."""
+    advice: str
+    key: str | None = None
+    """The environment variable that is to be set, where that is it."""
+    model: str | None = None
+    """Id on the hub of the model that is to be downloaded, where that is it."""
+
+    @property
+    def error(self) -> StorygenError:
+        """What an item ends with that needs it."""
+        message = f"The engine {self.of.engine} of {self.of.family} cannot be used here: {self.why}."
+        return StorygenError(self.code, message, self.advice)
+
+
 def taken(profile: Mapping[str, Any]) -> Iterator[Taken]:
     """Every engine that a complete profile names, in the order of its parts."""
     for part, settings in profile.items():
-        if part in FAMILIES:
+        if part in OPERATIONS:
             for number, engine in enumerate([settings["engine"], *settings["fallback"]]):
                 if engine not in MODELLESS:
-                    yield Taken(part, FAMILIES[part], engine, settings, number == 0)
+                    yield Taken(part, *OPERATIONS[part], engine, settings, number == 0)
 
 
 def missing_key(facts: Mapping[str, Any], engine_options: Mapping[str, Any]) -> str | None:
@@ -67,6 +92,24 @@ def missing_key(facts: Mapping[str, Any], engine_options: Mapping[str, Any]) -> 
     return next((key for key in wanted if key and not os.environ.get(key)), None)
 
 
+def obstacles(one: Taken, engines: Mapping[str, Mapping[str, Any]]) -> Iterator[Lack]:
+    """Why an engine cannot do what a profile wants of it, models apart; ``engines`` are its family's facts."""
+    facts = engines.get(one.engine)
+    if facts is None:
+        why = f"{one.family} has no engine {one.engine!r}"
+        yield Lack(one, "engine_unavailable", why, f"Engines of {one.family}: {', '.join(engines)}.")
+        return
+    key = missing_key(facts, one.settings["engine_options"] if one.first else {})
+    if key:
+        why, advice = f"the environment variable {key} is not set", f"Set it to the key of that service: export {key}=…"
+        yield Lack(one, "auth_missing", why, advice, key=key)
+    if not facts["usable"] and (key is None or key not in facts["why_not"]):
+        package = "Python package" in facts["why_not"]
+        other = f"Name another engine: --set {one.part}.engine=…"
+        advice = install("hosted" if facts.get("remote") else "models") if package else other
+        yield Lack(one, "engine_unavailable", facts["why_not"], advice)
+
+
 def models(one: Taken, engines: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Ids, or folders, of the models that must be on this machine for it; ``engines`` are its family's facts.
 
@@ -76,6 +119,22 @@ def models(one: Taken, engines: Mapping[str, Mapping[str, Any]]) -> list[str]:
         return []
     own = one.settings["model"].get("id") if one.first else None
     return [*([own] if own else _defaults(one.family, one.engine)), *(named_in(one.settings["input"]))]
+
+
+def row(model: str) -> Mapping[str, Any] | None:
+    """What the table says of a model, named by its id or its short name."""
+    return next((row for row in table() if model in (row["id"], row["alias"])), None)
+
+
+def hub_id(model: str) -> str:
+    """The id on the hub of a model that is named by its short name; a folder stays what it is."""
+    known = None if is_folder(model) else row(model)
+    return str(known["id"]) if known else model
+
+
+def place(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that say where models lie."""
+    return {name: options[name] for name in ("models_dir",) if options.get(name)}
 
 
 def table() -> list[dict[str, Any]]:

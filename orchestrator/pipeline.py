@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from orchestrator.asking import thinks
+from orchestrator import readiness
 from orchestrator.errors import StorygenError
 from orchestrator.item import PARTIAL, Item, place, remove, write_json
 from orchestrator.making import Making
-from orchestrator.needs import MODELS, missing_key
+from orchestrator.needs import Taken
 from orchestrator.pool import RETRIES, Pool
 from orchestrator.progress import Report
+from orchestrator.readiness import Here, stage_of
 from orchestrator.report import PAGE, write_page
 from orchestrator.run import MARK, Run, Wishes
 from orchestrator.stages import STAGES, TAKING_TURNS, Stage
 from orchestrator.stages.judging import Turns
-from orchestrator.subject import NEEDED, Subject
+from orchestrator.subject import Subject
 
-FAMILIES = ["speech_synthesis", "image_generation", "video_generation", "media_processing"]
-"""Those of every film."""
-IDEAS_ONLY = frozenset({*NEEDED, "revision"})
-"""Stages that ask no model where there is a story."""
-STAGE_OF = {"recognition": "subtitles", "vision": "keyframes"}
-"""Parts of a profile that are no stage of their own -> the stage that uses them."""
 STAGE_NAMES = tuple(name for name, _ in STAGES)
 RESERVE = f".reserve{PARTIAL}"
 RESERVE_BYTES = 64 * 1024
@@ -66,10 +62,11 @@ class Order:
         return Wishes(frozenset(before), self.force, self.reuse)
 
 
-def families(profile: Mapping[str, Any]) -> list[str]:
-    """The worker families that a film of this profile takes."""
-    named = {family: None for part, (family, _) in MODELS.items() if thinks(profile[part])}
-    return [*FAMILIES, *named]
+def coming(subject: Subject, profile: Mapping[str, Any], order: Order) -> list[Taken]:
+    """The engines that a run may ask, those of stages that are taken as they lie left out."""
+    stored = order.wishes().as_stored
+    stages = {name for name, _ in order.stages()} - stored
+    return readiness.coming(profile, stages, from_idea=subject.idea is not None)
 
 
 class Production:
@@ -108,26 +105,24 @@ class Production:
             raise
         return self
 
-    def check_models(self) -> None:
-        """Look whether the engines that stages ask for a model can be used here, before anything is made.
+    def check_models(self, here: Here) -> None:
+        """Look whether all engines, keys and models of the coming stages are here, before anything is made.
 
-        What only the service itself knows, such as a wrong key, is said when it is first asked. Raises StorygenError
-        ``engine_unavailable`` or ``auth_missing``.
+        Where another engine takes the place of one that is not, the run says so. Raises StorygenError that names all
+        that is lacking where nothing can take its place; its code is that of the first.
         """
-        coming = {name for name, _ in self._order.stages()} - self.run.wishes.as_stored
-        keyless: dict[tuple[str, str], list[str]] = {}
-        for part, (family, op) in MODELS.items():
-            settings = self.making.settings(part)
-            used = STAGE_OF.get(part, part) in coming and (self.making.idea is not None or part not in IDEAS_ONLY)
-            if used and thinks(settings) and not settings["fallback"]:
-                engines = self.run.pool.describe(family, settings["python"])["engines"]
-                key = missing_key(engines.get(settings["engine"], {}), settings["engine_options"])
-                if key is None:
-                    self.run.pool.engine(family, settings["engine"], op, settings["python"])
-                else:
-                    keyless.setdefault((key, settings["engine"]), []).append(part)
-        if keyless:
-            raise _without_key(keyless)
+        taken = coming(self._subject, self.making.profile, self._order)
+        self.run.lacking = readiness.lacks_of(taken, self.run.pool, here)
+        gaps = readiness.gaps(taken, self.run.lacking)
+        if gaps and (self._order.reuse or any((self.run.folder / stage).is_dir() for stage in STAGE_NAMES)):
+            from orchestrator.plan import noticed  # which looks at runs, and so imports this
+
+            gaps = noticed(gaps, self.making, self._order)
+        if (error := readiness.error(gaps)) is not None:
+            raise error
+        self.run.told = {gap.part for gap in gaps}
+        for part, message in readiness.replacements(gaps):
+            self.run.note(stage_of(part), "engine_fallback", message)
 
     def stage(self, name: str, make: Stage) -> None:
         """Go through one stage."""
@@ -148,6 +143,8 @@ class Production:
         self.making.gather()
         if self.making.film is not None:
             _place_results(self.making)
+        for stage, message in _forced_in_vain(self._order.force, self.run.items):
+            self.run.note(stage, "no_such_item", message)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -177,17 +174,15 @@ class Production:
         self.manifest = _write_manifest(self.making, self.stages, state, self._started, error)
 
 
-def _without_key(keyless: Mapping[tuple[str, str], Sequence[str]]) -> StorygenError:
-    """``keyless``: (environment variable that is not set, engine that needs it) -> parts of the profile it is for."""
-    parts = [f"{', '.join(parts)} would ask the engine {engine}" for (_, engine), parts in keyless.items()]
-    keys = list(dict.fromkeys(key for key, _ in keyless))
-    word = "variable" if len(keys) == 1 else "variables"
-    return StorygenError(
-        "auth_missing",
-        f"The environment {word} {' and '.join(keys)} {'is' if len(keys) == 1 else 'are'} not set: {'; '.join(parts)}.",
-        f"Set it to the key of that service, such as: export {keys[0]}=…; or take models without a key: --profile "
-        "local, or a server of your own, as orchestrator/profiles/hosted.toml shows.",
-    )
+def _forced_in_vain(force: Sequence[str], items: Sequence[Item]) -> Iterator[tuple[str, str]]:
+    """(stage, what to say) of every ``--force stage/item`` that named no item of the run."""
+    for wanted in force:
+        stage, _, name = wanted.partition("/")
+        names = sorted({item.name for item in items if item.stage == stage})
+        if name and name not in names:
+            near = difflib.get_close_matches(name, names)
+            known = f"Did you mean {' or '.join(near)}?" if near else f"Its items: {', '.join(names) or 'none'}."
+            yield stage, f"--force {wanted} did nothing: {stage} has no item {name!r}. {known}"
 
 
 def _take_reserve(path: Path) -> None:
@@ -206,8 +201,7 @@ def make_film(
     """
     order = order or Order()
     with Production(subject, profile, folder, report, order) as production:
-        production.run.pool.describe_all(families(profile))
-        production.check_models()
+        production.check_models(readiness.look(production.run.pool, [profile], coming(subject, profile, order)))
         for name, make in order.stages():
             production.stage(name, make)
         production.finish()
@@ -300,7 +294,8 @@ def _write_manifest(
         "consistency": making.consistency,
         "shots": [_shot(making, number) for number in range(len(making.shots))],
         "warnings": [
-            {"stage": item.stage, "item": item.name, **warning} for item in items for warning in item.warnings
+            *making.run.notes,
+            *({"stage": item.stage, "item": item.name, **warning} for item in items for warning in item.warnings),
         ],
         "items": [_item(item) for item in items],
     }

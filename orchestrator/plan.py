@@ -7,7 +7,7 @@ in for by its last version; where there is none, nothing that needs it can be kn
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,14 +15,16 @@ from typing import Any, NoReturn, TypeVar
 
 from filelock import Timeout
 
+from orchestrator import readiness
 from orchestrator.errors import StorygenError
 from orchestrator.item import Item, absolute
 from orchestrator.keys import Key
 from orchestrator.making import Making
-from orchestrator.pipeline import STAGE_NAMES, Order, families
+from orchestrator.pipeline import STAGE_NAMES, Order, coming
 from orchestrator.pool import Pool
-from orchestrator.progress import Report
-from orchestrator.run import LOCK, MARK, Run
+from orchestrator.progress import NoReport, Report
+from orchestrator.readiness import Gap, stage_of
+from orchestrator.run import LOCK, MARK, TRY_NEXT, Run
 from orchestrator.subject import Subject
 
 T = TypeVar("T")
@@ -37,12 +39,22 @@ WORDS = {
     "unknown": "to be made",
 }
 NOTHING_TO_DO = frozenset({"done", "edited"})
+ALL_DONE = NOTHING_TO_DO | {"reusable"}
+"""Where no engine has anything to do."""
+LACKING = {
+    "lacking": "What is not here, so a run would end before its first stage:",
+    "replaced": "What is not here, so a run would do with another engine:",
+}
+"""States of rows about what a run lacks: what is said above them."""
 TO_MAKE = frozenset({"stale", "damaged", "missing"})
 
 
 @dataclass(frozen=True)
 class Row:
-    """One item of the plan: ``state`` is one of WORDS, ``why`` says what is the matter."""
+    """One item of the plan: ``state`` is one of WORDS, ``why`` says what is the matter.
+
+    Or something that the run lacks: then ``state`` is one of LACKING and ``item`` is empty.
+    """
 
     stage: str
     item: str
@@ -175,23 +187,73 @@ def _paths(value: Any) -> list[Path]:
     return [path for item in value for path in _paths(item)] if isinstance(value, (list, tuple)) else []
 
 
-def plan(subject: Subject, profile: Mapping[str, Any], folder: Path, order: Order, report: Report) -> list[Row]:
-    """Every item of a run and what would become of it. Raises StorygenError as a run does."""
+def plan(
+    subject: Subject, profile: Mapping[str, Any], folder: Path, order: Order, report: Report, *, ready: bool = False
+) -> list[Row]:
+    """Every item of a run and what would become of it; with ``ready`` also what the run lacks on this machine.
+
+    Raises StorygenError as a run does, but not for what it lacks.
+    """
     text = subject.text(profile)
     with Plan(folder, Pool(), report, order) as run:
-        run.pool.describe_all(families(profile))
+        taken = coming(subject, profile, order) if ready else []
+        here = readiness.look(run.pool, [profile], taken)
+        run.lacking = readiness.lacks_of(taken, run.pool, here)
         making = Making(run, profile, subject.story, text, subject.idea)
-        known = True
-        for name, make in order.stages():
-            before = len(run.rows)
-            try:
-                if known:
-                    make(making)
-            except UnknownYetError:
-                known = False
-            if len(run.rows) == before and (not known or run.waiting):
-                run.rows.append(Row(name, "", "unknown", "follows from what is made before"))
+        rows = look(run, making, order)
+        return [*rows, *_lacking(_noticed(readiness.gaps(taken, run.lacking), run, making))]
+
+
+def look(run: Plan, making: Making, order: Order) -> list[Row]:
+    """Go through the stages as far as they can be known; an engine that cannot be used is as far as that goes."""
+    known, why = True, "follows from what is made before"
+    for name, make in order.stages():
+        before = len(run.rows)
+        try:
+            if known:
+                make(making)
+        except UnknownYetError:
+            known = False
+        except StorygenError as error:
+            if error.code not in TRY_NEXT:
+                raise
+            known = False
+            run.rows.append(Row(name, "", "unknown", error.message))
+        if len(run.rows) == before and (not known or run.waiting):
+            run.rows.append(Row(name, "", "unknown", why))
     return run.rows
+
+
+def noticed(gaps: Sequence[Gap], making: Making, order: Order) -> list[Gap]:
+    """The gaps that a run would notice: for what lies finished in its folder no model is needed any more.
+
+    A key or an engine that is not here ends a run all the same, unless another engine takes its place.
+    """
+    run = Plan(making.run.folder, making.run.pool, NoReport(), order)  # not entered: the folder is the caller's
+    run.hashes, run.lacking = making.run.hashes, making.run.lacking
+    looking = Making(run, making.profile, making.story, making.story_text, making.idea)
+    look(run, looking, order)
+    return _noticed(gaps, run, looking)
+
+
+def _noticed(gaps: Sequence[Gap], run: Plan, making: Making) -> list[Gap]:
+    """The same of a plan whose stages have been gone through."""
+    unfinished = {row.stage for row in run.rows if row.state not in ALL_DONE}
+
+    def matters(gap: Gap) -> bool:
+        ends_anyway = gap.instead is None and any(lack.code != "model_not_found" for lack in gap.lacks)
+        stages = readiness.stages_of(gap.part, making.profile, from_idea=making.idea is not None)
+        return ends_anyway or gap.part in run.replaced or bool(stages & unfinished)
+
+    return [gap for gap in gaps if matters(gap)]
+
+
+def _lacking(gaps: Sequence[Gap]) -> Iterator[Row]:
+    """What a run of these gaps would say before its first stage."""
+    if (error := readiness.error(gaps)) is not None:
+        yield from (Row(stage_of(part), "", "lacking", sentence) for part, sentence in readiness.faults(gaps))
+        yield Row("", "", "lacking", str(error.hint))
+    yield from (Row(stage_of(part), "", "replaced", message) for part, message in readiness.replacements(gaps))
 
 
 def as_json(rows: list[Row]) -> list[dict[str, str]]:
@@ -203,7 +265,7 @@ def lines(rows: list[Row]) -> list[str]:
     """The plan in words: a line a stage, and one for each item that is not done."""
     said = []
     for stage in STAGE_NAMES:
-        own = [row for row in rows if row.stage == stage]
+        own = [row for row in rows if row.stage == stage and row.state not in LACKING]
         if not own:
             continue
         counts = Counter("done" if row.state in NOTHING_TO_DO else row.state for row in own if row.item)
@@ -214,4 +276,7 @@ def lines(rows: list[Row]) -> list[str]:
             for row in own
             if row.item and row.state not in {"done", "perhaps"}
         ]
+    for state, heading in LACKING.items():
+        if lacking := [f"  {row.why}" for row in rows if row.state == state]:
+            said += [heading, *lacking]
     return said

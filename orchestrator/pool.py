@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,17 @@ class Engine:
     """Known model id -> its facts; the first is the engine's own choice."""
 
     def facts_of(self, model_id: str | None) -> Mapping[str, Any]:
-        """What the engine says of a model, found as ``runtime/request.py`` finds its defaults: none is the engine's own
-        choice, a folder is known by its name. One that it does not know is taken to be like its own choice.
+        """What the engine says of a model, found as ``runtime/request.py`` finds it: none is the engine's own choice, a
+        folder is known by its name, a name with a * stands for all that fit. One that it does not know is taken to be
+        like its own choice.
         """
         own = next(iter(self.models.values()), {})
-        named = {name.rpartition("/")[2]: facts for name, facts in self.models.items()}
-        return own if model_id is None else self.models.get(model_id) or named.get(Path(model_id).name, own)
+        if model_id is None:
+            return own
+        last = Path(model_id).name.lower()
+        named = {name.rpartition("/")[2].lower(): facts for name, facts in self.models.items()}
+        patterns = (facts for name, facts in named.items() if "*" in name and fnmatchcase(last, name))
+        return self.models.get(model_id) or named.get(last) or next(patterns, own)
 
     @property
     def at_once(self) -> int:

@@ -44,6 +44,11 @@ class Report(Protocol):
         """The run is over."""
 
 
+def _where(stage: str, item: str) -> str:
+    """What a warning is about; one of a whole stage, or of a part of the profile, names no item."""
+    return f"{stage} {item}" if item else stage
+
+
 def in_words(event: Mapping[str, Any]) -> str | None:
     """What an event of the host's own says to a person; None for a worker's."""
     if event["type"] == "retry":
@@ -159,7 +164,7 @@ class PlainReport:
 
     def item_done(self, stage: str, item: str, warnings: list[dict[str, str]]) -> None:
         for warning in warnings:
-            self._say(f"{stage} {item}: warning, {warning['message']}")
+            self._say(f"{_where(stage, item)}: warning, {warning['message']}")
 
     def event(self, stage: str, item: str, event: Mapping[str, Any]) -> None:
         if said := in_words(event):
@@ -221,7 +226,7 @@ class LiveReport:
             self._parts[stage].pop(item, None)
             self._move(stage)
         for warning in warnings:
-            self._say(f"{stage} {item}: {warning['message']}")
+            self._say(f"{_where(stage, item)}: {warning['message']}")
 
     def event(self, stage: str, item: str, event: Mapping[str, Any]) -> None:
         if stage not in self._tasks:

@@ -41,6 +41,7 @@ from orchestrator.item import (
     write_json,
 )
 from orchestrator.keys import Hashes, Key, plain, with_files
+from orchestrator.needs import Lack
 from orchestrator.pool import Pool
 from orchestrator.progress import Report
 
@@ -116,6 +117,14 @@ class Run:
         self._ends_pool = ends_pool
         self.wishes = wishes or Wishes()
         self.items: list[Item] = []
+        self.lacking: Sequence[Lack] = ()
+        """What engines lack here, which is known beforehand: they are not asked to make anything."""
+        self.told: set[str] = set()
+        """Parts of the profile of which the run has said that another engine takes the place of theirs."""
+        self.replaced: set[str] = set()
+        """Parts of the profile of which items are another engine's, because their own one lacks something."""
+        self.notes: list[dict[str, str]] = []
+        """Warnings about no item: {stage, item, code, message} each."""
         self.hashes = Hashes()
         self.began = time.monotonic()
         self._lock = FileLock(self.folder / LOCK)
@@ -210,6 +219,13 @@ class Run:
         self.event(stage, name, {"type": "warning", "code": code, "message": message})
         return {"code": code, "message": message}
 
+    def note(self, stage: str, code: str, message: str) -> None:
+        """Keep a warning of the host's own that is about no single item, and show it."""
+        warning = self.warn(stage, "", code, message)
+        with self._guard:
+            self.notes.append({"stage": stage, "item": "", **warning})
+            self.report.item_done(stage, "", [warning])
+
     # Several at once
 
     def beside(
@@ -221,8 +237,10 @@ class Run:
         another model loaded, and the two would take turns for every item.
         """
         at_once, alone = settings.get("at_once"), False
+        names = [settings["engine"], *settings.get("fallback", ())]
+        name = next((name for name in names if not self._lacks(family, settings, name)), names[0])
         with contextlib.suppress(StorygenError):  # the items will say it, or a fallback make them
-            engine = self.pool.engine(family, settings["engine"], op, settings.get("python"))
+            engine = self.pool.engine(family, name, op, settings.get("python") if name == names[0] else None)
             at_once, alone = at_once or engine.at_once, engine.heavy
         threads = ThreadPoolExecutor(at_once or 1)
         self._threads.append(threads)
@@ -280,25 +298,46 @@ class Run:
         ``in_its_words`` gives what is said otherwise to each engine.
         """
         own = {**settings.get("engine_options", {}), **(engine_options or {})}
-        failures: list[StorygenError] = []
+        failures: list[tuple[str, StorygenError, Lack | None]] = []
         for engine in (settings["engine"], *settings.get("fallback", ())):
             # A fallback knows nothing of the first engine's model, options and environment.
             chosen = {**settings, "engine": engine, "model": {}, "python": None} if failures else settings
+            lack = self._lacks(family, settings, engine)
             try:
                 item = self._work_with(
-                    stage, name, family, op, input, chosen, {} if failures else own, where_able or {}, in_its_words
+                    stage,
+                    name,
+                    family,
+                    op,
+                    input,
+                    chosen,
+                    {} if failures else own,
+                    where_able or {},
+                    in_its_words,
+                    lack,
                 )
             except StorygenError as error:
-                failures.append(error)
+                failures.append((engine, error, lack))
                 if error.code not in TRY_NEXT or self.pool.closing or self.pool.overdue:
                     raise
-                self.event(stage, name, {"type": "engine_failed", "engine": engine, "message": error.message})
+                if not self._is_told(lack):
+                    self.event(stage, name, {"type": "engine_failed", "engine": engine, "message": error.message})
                 continue
-            if not failures:
+            self.replaced |= {lack.of.part for _, _, lack in failures[:1] if lack is not None}
+            news = [(failed, error) for failed, error, lack in failures if not self._is_told(lack)]
+            if not news:
                 return item
-            message = f"Made by {item.engine}, because {settings['engine']} failed: {failures[0].message}"
+            message = f"Made by {item.engine}, because {news[0][0]} failed: {news[0][1].message}"
             return self.warned(item, {"code": "engine_fallback", "message": message})
-        raise failures[0]
+        raise next((error for _, error, lack in failures if not self._is_told(lack)), failures[0][1])
+
+    def _is_told(self, lack: Lack | None) -> bool:
+        return lack is not None and lack.of.part in self.told
+
+    def _lacks(self, family: str, settings: Mapping[str, Any], engine: str) -> Lack | None:
+        """What an engine of a part of the profile is known to lack here."""
+        known = (lack for lack in self.lacking if (lack.of.family, lack.of.engine) == (family, engine))
+        return next((lack for lack in known if lack.of.settings == settings), None)
 
     def _work_with(
         self,
@@ -311,7 +350,9 @@ class Run:
         options: Mapping[str, Any],
         where_able: Mapping[str, Any],
         in_its_words: InItsWords | None,
+        lack: Lack | None = None,
     ) -> Item:
+        """``lack`` is what the engine is known to lack: what it made earlier is taken, but nothing more is asked."""
         python = settings.get("python")
         engine = self.pool.engine(family, settings["engine"], op, python)
         able = {field: value for field, value in where_able.items() if field in engine.capabilities}
@@ -348,15 +389,19 @@ class Run:
                 message = f"{error.message.rstrip('.')} ({self.folder})."  # the worker's hint is about its own flags
                 raise StorygenError("output_failed", message, MAKE_ROOM, error.details) from error
             if faults := engine.violations(answer["output"]) or false_claims(answer["output"], folder, self.hashes):
-                raise StorygenError(
-                    "internal_error",
-                    f"{stage} {name}: the engine {engine.name} gave a wrong result, which is not kept: {faults[0]}.",
-                    "That is the engine's fault; the profile can name another one.",
-                    faults,
-                )
+                raise _wrong_result(f"{stage} {name}", engine.name, faults)
             return answer
 
-        return self._item(stage, name, self.hashes.key(shaping), make, violations=engine.violations)
+        key = self.hashes.key(shaping)
+        if lack is not None and not self._is_there(stage, name, key, engine.violations):
+            raise lack.error
+        return self._item(stage, name, key, make, violations=engine.violations)
+
+    def _is_there(self, stage: str, name: str, key: Key, violations: Callable[[Any], list[str]]) -> bool:
+        """Whether an item need not be made: it is done, edited by hand, or lies in the run given with ``--reuse``."""
+        if stage in self.wishes.as_stored or self.look(stage, name, key, violations).state in {"done", "edited"}:
+            return True
+        return self._source_elsewhere(stage, name, key) is not None
 
     def rule(
         self, stage: str, name: str, version: str, inputs: Mapping[str, Any], make: Callable[[], dict[str, Any]]
@@ -594,6 +639,15 @@ class Run:
             message = f"{path.name} {why}; it was made anew, and your version is {kept}."
             notes.append(self.warn(stage, name, "edit_kept", message))
         return notes
+
+
+def _wrong_result(where: str, engine: str, faults: list[str]) -> StorygenError:
+    return StorygenError(
+        "internal_error",
+        f"{where}: the engine {engine} gave a wrong result, which is not kept: {faults[0]}.",
+        "That is the engine's fault; the profile can name another one.",
+        faults,
+    )
 
 
 def _free(path: Path) -> Path:

@@ -285,15 +285,33 @@ def test_ctrl_c_lets_the_run_stop_its_workers_and_ends_quietly_with_130(checkout
     assert (process.returncode, stdout, stderr) == (130, "cleaned up\n", "")
 
 
-def test_bench_runs_every_program_of_its_folder_and_ends_with_the_worst_exit_code(checkout: Path) -> None:
-    (checkout / "bench").mkdir()
+def run_bench(checkout: Path, *names: str) -> subprocess.CompletedProcess[str]:
+    """In a checkout with two programs, of which one fails, and a file that they share."""
+    (checkout / "bench" / "shared").mkdir(parents=True)
+    (checkout / "bench" / "shared" / "c.py").write_text("print('not a program')", encoding="utf-8")
     (checkout / "bench" / "a.py").write_text("import sys; print('figures of a'); sys.exit(3)", encoding="utf-8")
     script = "import os; print('figures of b', 'PYTHONDONTWRITEBYTECODE' in os.environ)"
     (checkout / "bench" / "b.py").write_text(script, encoding="utf-8")
     env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, str(checkout / "dev.py"), "bench"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    command = [sys.executable, str(checkout / "dev.py"), "bench", *names]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+
+def test_bench_runs_every_program_of_its_folder_and_ends_with_the_worst_exit_code(checkout: Path) -> None:
+    done = run_bench(checkout)
     assert (done.returncode, done.stdout) == (3, "figures of a\nfigures of b False\n")
+
+
+def test_bench_runs_only_the_programs_named(checkout: Path) -> None:
+    done = run_bench(checkout, "b")
+    assert (done.returncode, done.stdout) == (0, "figures of b False\n")
+
+
+@pytest.mark.parametrize("wrong", ["c", "b.py", "--quick"])
+def test_an_unknown_program_of_bench_is_a_usage_error_that_names_those_there_are(checkout: Path, wrong: str) -> None:
+    done = run_bench(checkout, "b", wrong)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(f"bench takes nothing but names out of a, b; got {wrong}\n")
 
 
 def test_a_program_that_fails_is_shown_with_all_it_said_and_a_hint() -> None:

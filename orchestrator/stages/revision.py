@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator import asking, drafts, length, scoring
 from orchestrator.item import Item
 from orchestrator.making import Making
-from orchestrator.stages.script import SHAPE, lines, take
+from orchestrator.stages.script import SHAPE, hold_lines, lines, take
 
 VERSION = "1"
 ROUNDS = 3
@@ -29,6 +29,7 @@ def make(making: Making) -> str | None:
     if making.script_edited:
         return "the script was edited by hand and is told as it is"
     item = making.as_stored("revision", "revision", LIKE) or _revised(making)
+    hold_lines(item)
     document = item.document()
     take(making, document["lines"])
     making.writing["script"]["words"] = length.of(making.source["paragraphs"], making.source["language"])

@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestrator import shot_ideas
 from orchestrator.asking import thinks
+from orchestrator.edits import fields, hold
 from orchestrator.errors import StorygenError
 from orchestrator.item import Item
 from orchestrator.making import Making
@@ -64,6 +65,8 @@ Cue = Mapping[str, Any]
 def make(making: Making) -> None:
     """Cut the film into shots, and say what each shows."""
     item = making.as_stored("scenes", "shots", SHAPE) or _planned(making)
+    if item.edited:
+        hold(item, _rules(), _misnumbered(item.document()["shots"]))
     frames = sum(shot["num_frames"] for shot in item.document()["shots"])
     wanted = whole_frames(making.duration_s, making.size["fps"])
     if frames != wanted:  # a film that ends before its narration does, or after it
@@ -73,6 +76,29 @@ def make(making: Making) -> None:
             f"Make their num_frames add up to {wanted}; or --force scenes/shots makes the document anew.",
         )
     making.shots = [{**_undescribed(shot["text"]), **shot} for shot in item.document()["shots"]]
+
+
+def _rules() -> dict[str, Any]:
+    """What the list of shots must keep when somebody edits it: what the workers take that its parts go to."""
+    clip, picture = fields("video_generation", "animate"), fields("image_generation", "generate")
+    shot = {
+        "motion": {**clip["motion"], "type": "object"},
+        "num_frames": clip["num_frames"],
+        "prompt": picture["prompts"]["items"],
+        "description": clip["prompt"],
+    }
+    return {
+        "type": "object",
+        "properties": {"shots": {"type": "array", "items": {"type": "object", "properties": shot}}},
+    }
+
+
+def _misnumbered(shots: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The first shot that does not have its place in the list as its number."""
+    wrong = next((place for place, shot in enumerate(shots) if shot["number"] != place + 1), None)
+    if wrong is None:
+        return []
+    return [f"shots/{wrong}/number is {shots[wrong]['number']}; it must be {wrong + 1}: shots are counted from 1"]
 
 
 def whole_frames(duration_s: float, fps: int) -> int:

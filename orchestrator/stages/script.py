@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from orchestrator import drafts, length
+from orchestrator.edits import fields, hold
 from orchestrator.item import Item
 from orchestrator.making import Making
 
@@ -40,6 +41,7 @@ def make(making: Making) -> None:
         item = making.run.rule("script", "script", VERSION, inputs, lambda: {"lines": lines(**inputs)})
     else:
         item = making.as_stored("script", "script", SHAPE) or _written(making)
+    hold_lines(item)
     document = item.document()
     take(making, document["lines"])
     making.script_edited = item.edited
@@ -48,6 +50,19 @@ def make(making: Making) -> None:
         **{name: document.get(name) for name in ("target_words", "versions", "kept")},
         "edited": item.edited,
     }
+
+
+def hold_lines(item: Item) -> None:
+    """See that the lines of an edited script can be spoken. Raises StorygenError ``invalid_request``."""
+    if item.edited:
+        line = {
+            "type": "object",
+            "properties": {
+                "text": fields("speech_synthesis", "synthesize")["text"],
+                "paragraph": {"type": "integer", "minimum": 0},
+            },
+        }
+        hold(item, {"type": "object", "properties": {"lines": {"type": "array", "items": line}}})
 
 
 def take(making: Making, spoken: list[Mapping[str, Any]]) -> None:

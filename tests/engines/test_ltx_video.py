@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -28,6 +30,7 @@ from orchestrator.worker import Worker
 from runtime import validation
 from runtime.context import Context
 from runtime.errors import Cancelled, WorkerError
+from runtime.request import model_defaults
 
 pytestmark = pytest.mark.models
 
@@ -62,6 +65,30 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         Image.fromarray(levels).resize((80, 120)).save(folder / f"{name}.png")
         found[name] = str(folder / f"{name}.png")
     return found
+
+
+@pytest.fixture
+def free_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """Sets what the computer has free and what a container may still take, in bytes: half of what that holds are files
+    that it could drop.
+    """
+    import psutil
+
+    from engines.video_generation import _ltx_memory
+
+    folder = tmp_path / "cgroup"
+    folder.mkdir()
+    monkeypatch.setattr(_ltx_memory, "CONTAINER", folder)
+
+    def set_to(available: float, container: float | None = None) -> None:
+        limit = "max" if container is None else str(round(1.5 * container))
+        held = round(container or 0)
+        told = {"memory.max": limit, "memory.current": str(held), "memory.stat": f"anon 7\nactive_file {held // 2}\n"}
+        for name, text in told.items():
+            (folder / name).write_text(text)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=available))
+
+    return set_to
 
 
 def loaded(folder: Path | str, options: dict[str, Any] | None = None, **model: Any) -> Engine:
@@ -171,25 +198,25 @@ def test_a_clip_is_what_diffusers_itself_makes(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "fps", "size", "frames", "expected"),
+    ("seconds", "size", "frames", "expected"),
     [
-        (1.7, 30, (1080, 1920), 51, ["size_snapped", "frames_snapped"]),
-        (5.04, 25, (1000, 562), 126, ["size_snapped", "frames_snapped"]),
-        (11, 24, (512, 512), 264, ["size_snapped", "clip_extended"]),
+        (1.7, (1080, 1920), 51, ["size_snapped", "frames_snapped"]),
+        (5.04, (1000, 562), 151, ["size_snapped", "frames_snapped"]),
+        (11, (512, 512), 330, ["size_snapped", "clip_extended"]),
     ],
 )
 def test_any_length_and_size_is_delivered_to_the_frame_and_to_the_pixel(
-    engines: dict[str, Engine], tmp_path: Path,
-    seconds: float, fps: int, size: tuple[int, int], frames: int, expected: list[str],
-) -> None:  # fmt: skip
-    assert round(seconds * fps) == frames
-    asked = {"prompt": "A boat.", "num_frames": frames, "width": size[0], "height": size[1], "fps": fps}
+    engines: dict[str, Engine], tmp_path: Path, seconds: float, size: tuple[int, int], frames: int, expected: list[str]
+) -> None:
+    assert round(seconds * 30) == frames
+    asked = {"prompt": "A boat.", "num_frames": frames, "width": size[0], "height": size[1], "fps": 30}
     options = {"max_pixels": FEW_PIXELS}
     output, mine = made(engines["conditioned"], "generate", tmp_path, options, num_inference_steps=1, **asked)
     with av.open(output["video"]["path"]) as container:
         stream = container.streams.video[0]
         assert sum(1 for _ in container.decode(stream)) == frames == output["video"]["num_frames"]
-        assert (stream.width, stream.height, stream.average_rate) == (*size, fps)
+        assert (stream.width, stream.height, stream.average_rate) == (*size, 30)
+    assert abs(output["video"]["duration_s"] - seconds) <= 1 / 60
     assert codes(mine) == expected
 
 
@@ -227,6 +254,8 @@ def test_decoded_in_pieces_no_frame_is_lost_or_doubled(engines: dict[str, Engine
     from engines.video_generation._ltx_memory import Decoding
 
     models = engines["first"]._models
+    if not models.read:
+        models.read_weights(context(Path()))
     latents = torch.randn(1, ltx.LATENT_CHANNELS, 9, 3, 2, generator=torch.Generator().manual_seed(1))
     latents = latents.cumsum(2) / 2  # each frame a little different from the last
     whole, *more = decoded(models, Decoding(False, 9), latents)
@@ -240,6 +269,7 @@ def test_decoded_in_pieces_no_frame_is_lost_or_doubled(engines: dict[str, Engine
         off = (joined - whole).abs().mean(dim=(0, 2, 3))
         for shift in (-1, 1):  # a doubled frame would make the rest fit better to their neighbours
             assert off[8:-8].mean() < (joined - whole.roll(shift, dims=1)).abs().mean(dim=(0, 2, 3))[8:-8].mean()
+    assert 127.5 * off[:9].max() < 1 < 127.5 * off[40:49].max()  # levels; far from its cut a piece is as the whole
 
 
 def decoded(models: Any, how: Any, latents: Any) -> list[Any]:
@@ -278,7 +308,7 @@ def test_a_model_not_made_for_last_keyframes_says_so(
     _, mine = made(engines["first"], "transition", tmp_path / "a", **ends)
     assert codes(mine) == ["transition_untrained"]
     _, mine = made(engines["conditioned"], "transition", tmp_path / "b", num_frames=1, **ends)
-    assert codes(mine) == []
+    assert codes(mine) == ["keyframe_unused"]
 
 
 def test_scenes_follow_one_another_each_from_its_own_keyframe(
@@ -369,6 +399,9 @@ def test_what_is_known_of_a_model_is_found_by_id_or_by_the_name_of_its_folder() 
     assert len(distilled["timesteps"]) == distilled["defaults"]["num_inference_steps"] == 8
     assert ltx_facts.known("/models/LTX-Video-0.9.8-13B-distilled") is distilled
     assert ltx_facts.known("/models/my-own-distilled") is distilled
+    assert ltx_facts.known("/models/my-own") is ltx_facts.MODELS[ltx_facts.DEFAULT_MODEL]
+    assert model_defaults(ltx_facts.MODELS, "/models/My-Own-Distilled")["num_inference_steps"] == 8
+    assert model_defaults(ltx_facts.MODELS, "/models/my-own") == {}
     assert ltx_facts.known("Lightricks/LTX-Video-0.9.7-dev")["defaults"]["guidance_scale"] == 5.0
     assert ltx_facts.known("/models/mine") is ltx_facts.MODELS[ltx_facts.DEFAULT_MODEL]
 
@@ -514,7 +547,8 @@ def test_a_shape_covers_what_is_asked_or_says_how_much_it_is_enlarged(
     assert shape.made_frames <= max(max_frames, 1)
     assert shape.made_width * shape.enlarged >= shape.width - 1e-6
     assert shape.made_height * shape.enlarged >= shape.height - 1e-6
-    if asked["width"] * asked["height"] <= max_pixels:
+    assert shape.made_width * shape.made_height <= max_pixels
+    if math.ceil(asked["width"] / 32) * math.ceil(asked["height"] / 32) <= max_pixels // 1024:
         assert shape.enlarged == 1
         assert max(shape.made_width - shape.width, shape.made_height - shape.height) < 32
     if num_frames <= max_frames - 8:
@@ -533,6 +567,32 @@ def test_what_does_not_fit_is_decoded_in_tiles_and_then_in_pieces() -> None:
     small = replace(shape, made_width=64, made_height=64)
     assert not choose_decoding(small, 2e9, 2).tiled
     assert choose_offload("sequential", "cpu", [], 1e12) == "none"
+
+
+def test_how_much_is_decoded_at_once_follows_from_what_the_computer_has_free(
+    engines: dict[str, Engine], free_memory: Callable[..., None], tmp_path: Path
+) -> None:
+    from engines.video_generation._ltx_memory import choose_decoding, free_bytes
+
+    full_hd = ltx_plan.shape({"width": 1080, "height": 1920, "fps": 24}, 121, max_pixels=1280 * 720, max_frames=257)
+
+    def at_once() -> tuple[bool, int]:
+        how = choose_decoding(full_hd, free_bytes("cpu"), 4)
+        return how.tiled, how.latents
+
+    free_memory(64e9)
+    assert at_once() == (False, 16)
+    free_memory(4e9)
+    assert at_once() == (True, 3)
+    free_memory(64e9, container=4e9)  # the rest of the computer is not the container's
+    assert free_bytes("cpu") == 2e9
+    clips = {}
+    for name, free in (("whole", 64e9), ("pieces", 0.1e9)):
+        free_memory(free)
+        output, mine = made(engines["first"], "generate", tmp_path / name, {"crf": 1}, prompt="A boat.", num_frames=65)
+        clips[name] = mine.chosen["frames_decoded_at_once"], frames_of(output["video"])
+    assert clips["whole"][0] == 65 > clips["pieces"][0]
+    assert apart(clips["whole"][1][0], clips["pieces"][1][0]) < 2 < apart(clips["whole"][1][0], clips["whole"][1][8])
 
 
 # Ending early

@@ -276,13 +276,20 @@ def test_a_cancelled_request_hangs_up(silent: bool, service: Service, host: Work
     assert ask(host)[0]["output"]["text"] == "Again."  # the same worker goes on
 
 
-@pytest.mark.parametrize(
-    "address", ["http://127.0.0.1:9/v1", "http://nowhere.invalid/v1"], ids=["refused", "no such name"]
-)
-def test_a_service_that_is_not_there_is_the_networks_fault(address: str, host: Worker) -> None:
+def test_a_service_that_is_not_there_is_the_networks_fault(host: Worker) -> None:
+    address = "http://nowhere.invalid/v1"
     line, _ = ask(host, model={"id": "m"}, engine_options={"preset": "custom", "base_url": address})
     assert line["error"]["code"] == "network"
     assert address in line["error"]["message"]
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/v1", "http://localhost:9/v1"])
+def test_a_server_of_this_machine_that_does_not_run_is_not_tried_again(address: str, host: Worker) -> None:
+    line, _ = ask(host, model={"id": "m"}, engine_options={"preset": "custom", "base_url": address})
+    error = line["error"]
+    assert (error["code"], error["retryable"]) == ("engine_unavailable", False)
+    assert f"nothing listens at {address}" in error["message"]
+    assert "Start it" in error["hint"]
 
 
 # Documents

@@ -14,7 +14,7 @@ from writing import IDEA, idea_scores, ideas, narration, script_scores
 
 from orchestrator import asking, profile, scoring, subject
 from orchestrator.errors import StorygenError
-from orchestrator.pipeline import families
+from orchestrator.readiness import families
 from orchestrator.stages import idea
 
 REST = (narration(), script_scores())

@@ -51,6 +51,17 @@ def test_a_part_of_the_main_memory_is_left_to_others() -> None:
     assert 0 < free.main < state.available + 0.1 * GB
 
 
+@pytest.mark.usefixtures("no_card")
+def test_of_a_container_no_more_than_its_limit_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = {"memory.max": "1000000", "memory.current": "700000", "memory.stat": "anon 1\nactive_file 50000\nfile 9"}
+    for name, text in facts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(memory, "CONTAINER", tmp_path)
+    assert memory.free().main == 900_000 - 700_000 + 50_000
+    (tmp_path / "memory.max").write_text("max", encoding="utf-8")
+    assert memory.free().main > 1_000_000
+
+
 @pytest.mark.usefixtures("card")
 @pytest.mark.parametrize(
     ("asked", "card_gb"),

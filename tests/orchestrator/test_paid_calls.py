@@ -184,7 +184,13 @@ def test_a_random_model_ends_in_a_film_or_in_a_clear_error(tmp_path: Path) -> No
     from tiny_models import llm
 
     model = llm.qwen2(tmp_path / "model", window=8192)
-    settings = [f"text.model.id={model}", "text.input.max_tokens=60", "text.input.seed=7", "recognition.engine=none"]
+    settings = [
+        f"text.model.id={model}",
+        "text.input.max_tokens=60",
+        "text.input.seed=7",
+        "recognition.engine=none",
+        "vision.engine=none",
+    ]
     options = [argument for setting in (*settings, *writing.SHORT) for argument in ("--set", setting)]
     done = run(tmp_path / "run", "--profile", "local", *options, *SMALL)
     last = json.loads(done.stdout.splitlines()[-1])

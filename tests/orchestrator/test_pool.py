@@ -189,7 +189,7 @@ def test_an_engine_that_cannot_be_used_is_replaced_by_the_next_and_the_run_says_
     settings = ("--set", "keyframes.engine=nope", "--set", 'keyframes.fallback=["storyboard"]')
     done = storygen("run", story, "--out", run_folder, *SMALL, *settings)
     assert done.returncode == 0, done.stderr
-    assert "Made by storyboard, because nope failed: image_generation has no engine 'nope'" in done.stderr
+    assert "image_generation has no engine 'nope'; storyboard takes its place" in done.stderr
     manifest = json.loads((run_folder / "manifest.json").read_text(encoding="utf-8"))
     assert {warning["code"] for warning in manifest["warnings"]} == {"engine_fallback"}
 

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from runtime.context import Context
 from runtime.errors import WorkerError
+from runtime.memory import Children
 
 NEEDED_FILTERS = ("ass", "loudnorm", "alimiter", "sidechaincompress")
 STDERR_LINES = 60
@@ -82,7 +83,7 @@ def run(
         reader = threading.Thread(target=_collect, args=(process.stderr, lines), daemon=True)
         reader.start()
         try:
-            _feed(process.stdin, blocks or (), context)
+            _feed(process, blocks or (), context)
             status = _wait(process, context)
         except BaseException:
             process.kill()
@@ -95,7 +96,8 @@ def run(
     return list(lines)
 
 
-def _feed(pipe: Any, blocks: Iterable[Block], context: Context) -> None:
+def _feed(process: subprocess.Popen[bytes], blocks: Iterable[Block], context: Context) -> None:
+    pipe: Any = process.stdin
     _widen(pipe)
     try:
         for block in blocks:
@@ -105,6 +107,7 @@ def _feed(pipe: Any, blocks: Iterable[Block], context: Context) -> None:
             except OSError:  # an FFmpeg that left early is judged by its exit status
                 break
     finally:
+        Children.look_at(process.pid)  # it has seen all data, and is not gone before its input ends
         with contextlib.suppress(OSError):
             pipe.close()
 
@@ -119,11 +122,15 @@ def _widen(pipe: IO[bytes]) -> None:
 
 
 def _wait(process: subprocess.Popen[bytes], context: Context) -> int:
+    """Its exit status. The pauses between looks double, so that a short process too is seen in its later half."""
+    pause_s = 0.005
     while True:
         try:
-            return process.wait(timeout=0.2)
+            return process.wait(timeout=pause_s)
         except subprocess.TimeoutExpired:
+            Children.look_at(process.pid)
             context.check()
+            pause_s = min(2 * pause_s, 0.2)
 
 
 def _collect(pipe: Any, lines: deque[str]) -> None:

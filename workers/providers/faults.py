@@ -15,6 +15,7 @@ Whether a status is a fault of the request, the key, the account or the service 
     400, 403 of its content rules                       content_refused
     any other 3xx, 4xx                                  provider_rejected
     no connection, one that was cut, long silence       network
+    nobody listening at an address of this machine      engine_unavailable: trying again starts no server
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from providers.connection import is_loopback
 from runtime.errors import WorkerError
 from runtime.streams import without_secrets
 
@@ -117,6 +119,8 @@ def fault(error: Exception, service: Service) -> WorkerError | None:
     kinds = {ancestor.__name__ for part in chain for ancestor in type(part).__mro__}
     if "ReadTimeout" in kinds:
         return _network(f"{service.name} was silent for too long", service)
+    if _was_refused(chain[-1]) and is_loopback(service.address):
+        return _nobody_there(service)
     if kinds & {"TransportError", "APIConnectionError", "ConnectionError", "gaierror"}:
         return _network(f"{service.name} at {service.address} was not reached or hung up: {chain[-1]}", service)
     if hasattr(error, "body") and hasattr(error, "message"):  # openai.APIError: an error inside a stream
@@ -241,6 +245,21 @@ def _broken(what: str, service: Service) -> WorkerError:
 def _network(what: str, service: Service) -> WorkerError:
     hint = "Check the connection; the request can be tried again."
     return WorkerError("network", f"{_shown(what)}.", hint=hint)
+
+
+def _was_refused(error: BaseException | None) -> bool:
+    """Whether the system refused a connection: the HTTP library raises its own error while it handles that one."""
+    while error is not None and not isinstance(error, ConnectionRefusedError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _nobody_there(service: Service) -> WorkerError:
+    return WorkerError(
+        "engine_unavailable",
+        f"{service.name} is not running: nothing listens at {service.address}.",
+        hint="Start it (Ollama's by: ollama serve), or correct base_url; then the same request can be made again.",
+    )
 
 
 def _words(body: object) -> tuple[list[str], str]:

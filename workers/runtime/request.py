@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -110,18 +111,25 @@ def _inside(asked: str | None, allowed: Path | None, serving: bool) -> Path:
     return folder
 
 
-def model_defaults(models: Mapping[str, Mapping[str, Any]], model_id: str | None) -> Mapping[str, Any]:
-    """What an engine knows to be better for a model than the schema's defaults: input field -> value.
+def model_facts(models: Mapping[str, Mapping[str, Any]], model_id: str | None) -> Mapping[str, Any] | None:
+    """What an engine knows of a model by its id; a folder is known by its name, in any case of letters.
 
-    No id is the engine's own choice, the first of its ``models``; a folder is known by its name.
+    No id is the engine's own choice, the first of its ``models``. A name there with a ``*`` stands for all models whose
+    name fits and that have no name of their own.
 
-    >>> model_defaults({"me/fast": {"defaults": {"num_inference_steps": 4}}}, "/models/fast")
-    {'num_inference_steps': 4}
+    >>> models = {"me/slow": {"limit": 1}, "*fast*": {"limit": 2}}
+    >>> model_facts(models, "/models/Slow"), model_facts(models, "you/very-fast"), model_facts(models, "you/other")
+    ({'limit': 1}, {'limit': 2}, None)
     """
     if model_id is None:
-        facts = next(iter(models.values()), {})
-    else:
-        named = {name.rpartition("/")[2]: known for name, known in models.items()}
-        facts = models.get(model_id) or named.get(Path(model_id).name, {})
-    defaults: Mapping[str, Any] = facts.get("defaults", {})
+        return next(iter(models.values()), None)
+    last = Path(model_id).name.lower()
+    named = {name.rpartition("/")[2].lower(): facts for name, facts in models.items()}
+    patterns = (facts for name, facts in named.items() if "*" in name and fnmatchcase(last, name))
+    return models.get(model_id) or named.get(last) or next(patterns, None)
+
+
+def model_defaults(models: Mapping[str, Mapping[str, Any]], model_id: str | None) -> Mapping[str, Any]:
+    """What an engine knows to be better for a model than the schema's defaults: input field -> value."""
+    defaults: Mapping[str, Any] = (model_facts(models, model_id) or {}).get("defaults", {})
     return defaults

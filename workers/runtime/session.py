@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runtime import registry, validation
+from runtime import memory, registry, validation
 from runtime.context import Context
 from runtime.errors import Cancelled, classify
 from runtime.request import Family, Request, prepare
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 HEARTBEAT_S = 10.0
 PROGRESS_INTERVAL_S = 0.1
-RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # getrusage: bytes on macOS, KiB elsewhere
 
 
 class Session:
@@ -122,6 +121,7 @@ class Session:
 
     def _result(self, request: Request, context: Context) -> dict[str, Any]:
         try:
+            memory.reset_peak_vram()
             begin = time.monotonic()
             context.check()
             engine = self._ready(request.engine, request.model, request.options, context)
@@ -146,8 +146,7 @@ class Session:
                 "import_s": round(context.import_s, 3),
                 "load_s": round(loaded - begin, 3),
                 "run_s": round(done - loaded, 3),
-                "peak_rss_mb": _peak_rss_mb(),
-                "peak_vram_mb": None,
+                **memory.peaks(),
                 "usage": context.usage,
             },
         }
@@ -193,9 +192,15 @@ class Session:
 
     def pong(self, identity: str | None, waiting: int) -> None:
         """A sign of life: what is loaded, how many requests wait, how much memory was held at most."""
-        memory = {"peak_rss_mb": _peak_rss_mb(), "peak_vram_mb": None}
         self.wire.send(
-            {"type": "pong", "v": 1, "id": identity, "loaded": self.loaded, "waiting": waiting, "memory": memory}
+            {
+                "type": "pong",
+                "v": 1,
+                "id": identity,
+                "loaded": self.loaded,
+                "waiting": waiting,
+                "memory": memory.peaks(),
+            }
         )
 
     def unload(self) -> None:
@@ -238,13 +243,3 @@ def _without_collector() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-def _peak_rss_mb() -> float | None:
-    """The most memory this worker has held plus the most that one of its children has, in MB; None on Windows."""
-    with contextlib.suppress(ImportError):
-        import resource
-
-        own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        return round((own + children) * RSS_UNIT / 1e6, 1)
-    return None

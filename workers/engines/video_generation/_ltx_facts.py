@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from engines.video_generation._clip import ENCODING
+from runtime.request import model_facts
 
 DEFAULT_MODEL = "Lightricks/LTX-Video"
 NEGATIVE_PROMPT = "worst quality, inconsistent motion, blurry, jittery, distorted"
@@ -18,13 +18,12 @@ FACTS: Mapping[str, Any] = {
     "decode_timestep": 0.05,
     "decode_noise_scale": 0.025,
     "image_cond_noise_scale": 0.025,
-    "max_pixels": 1280 * 720,
+    "max_pixels": 1280 * 736,
     "max_frames": 257,
     "vram_gb": {"none": 24},
-    "license": "LTX-Video Open Weights License",
 }
 """After diffusers' guide and Lightricks' model cards, "best on resolutions under 720 x 1280 and number of frames below
-257". The VAE of 0.9 knows no timestep and ignores what is for decoding."""
+257"; a height of 720 is made as 736. The VAE of 0.9 knows no timestep and ignores what is for decoding."""
 LARGE: Mapping[str, Any] = {
     **FACTS,
     "defaults": {"num_inference_steps": 50, "guidance_scale": 5.0},
@@ -46,6 +45,7 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
     "Lightricks/LTX-Video-0.9.7-dev": LARGE,
     "Lightricks/LTX-Video-0.9.7-distilled": DISTILLED,
     "Lightricks/LTX-Video-0.9.8-13B-distilled": DISTILLED,
+    "*distilled*": DISTILLED,
 }
 OPTIONS: Mapping[str, Any] = {
     "type": "object",
@@ -100,12 +100,5 @@ OPTIONS: Mapping[str, Any] = {
 
 
 def known(name: str) -> Mapping[str, Any]:
-    """What is known of a model: by its id, or by its folder's name where that is a known model's.
-
-    Of others nothing is known: the default model's numbers are taken, but where the name says distilled those for that.
-    """
-    last = Path(name).name.lower()
-    for identity, facts in MODELS.items():
-        if name == identity or last == identity.split("/")[1].lower():
-            return facts
-    return DISTILLED if "distilled" in last else MODELS[DEFAULT_MODEL]
+    """What is known of a model by its id or its folder's name; of one that nothing is known of, as of the default."""
+    return model_facts(MODELS, name) or FACTS

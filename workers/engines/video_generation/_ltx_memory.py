@@ -5,10 +5,13 @@ The figures were measured on a CPU, with random weights in the shape of the real
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from engines.video_generation._ltx_plan import FRAME_STEP, Shape
@@ -22,8 +25,11 @@ FRAME_NUMBERS_PER_PIXEL = 9
 """What of these are frames made: red, green and blue, twice while tiles are put together, and once kept."""
 TILE_SIDE = 512
 """Pixels of a tile; diffusers' own default."""
-CPU_ROOM = 6e9
-"""Bytes for decoding where the memory is the computer's, which has other work."""
+FREE_SHARE = 0.5
+"""Of the computer's free memory, for decoding. The rest is for the encoder and the frames on their way to it, and for
+what else begins meanwhile, such as the next worker of a run: a computer that must swap takes far longer than pieces."""
+CONTAINER = Path("/sys/fs/cgroup")
+"""Where Linux tells a process of the limits of its container (cgroup v2)."""
 FEWEST = 3
 """Latent frames decoded at once: two overlap with the next piece."""
 
@@ -72,8 +78,18 @@ def size_of(part: Any) -> int:
 
 
 def free_bytes(device: str) -> float:
-    """What is free on the device, counted as the process's own what torch keeps for later."""
+    """What may be used on the device; of a GPU all that is free, where what torch keeps for later counts as free."""
     if not device.startswith("cuda"):
-        return CPU_ROOM
+        return FREE_SHARE * min(psutil.virtual_memory().available, container_bytes())
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def container_bytes() -> float:
+    """What this process's container may still take; infinite where there is no container or no limit."""
+    try:
+        most, held = (int((CONTAINER / name).read_text()) for name in ("memory.max", "memory.current"))
+        kept = [line.split() for line in (CONTAINER / "memory.stat").read_text().splitlines()]
+    except (OSError, ValueError):  # other systems, or the word "max"
+        return math.inf
+    return most - held + sum(int(number) for name, number in kept if name in {"active_file", "inactive_file"})

@@ -65,14 +65,16 @@ class Clip:
 def shape(asked: Mapping[str, Any], num_frames: int, *, max_pixels: int, max_frames: int) -> Shape:
     """What to make for a clip of ``num_frames``, of the width, height and fps of ``asked``."""
     width, height = asked["width"], asked["height"]
-    scale = math.sqrt(max_pixels / (width * height))
-    if scale >= 1:
-        made = tuple(math.ceil(side / PIXEL_STEP) * PIXEL_STEP for side in (width, height))
-    else:
-        made = tuple(max(1, math.floor(side * scale / PIXEL_STEP)) * PIXEL_STEP for side in (width, height))
+    wide, high = (math.ceil(side / PIXEL_STEP) for side in (width, height))
+    most = max_pixels // PIXEL_STEP**2
+    if wide * high > most:
+        scale = min(1.0, math.sqrt(max_pixels / (width * height))) / PIXEL_STEP
+        wide, high = (max(1, math.floor(side * scale)) for side in (width, height))
+        high = min(high, most)  # where the other side is a single step
+        wide = min(wide, most // high)
     longest = (max_frames - 1) // FRAME_STEP
     frames = min(longest, math.ceil((num_frames - 1) / FRAME_STEP)) * FRAME_STEP + 1
-    return Shape(width, height, made[0], made[1], num_frames, frames, asked["fps"])
+    return Shape(width, height, wide * PIXEL_STEP, high * PIXEL_STEP, num_frames, frames, asked["fps"])
 
 
 def warn_of_size(found: Shape, context: Context) -> None:

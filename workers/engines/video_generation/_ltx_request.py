@@ -99,6 +99,10 @@ def transition(asked: Asked) -> Clip:
         )
     # The last frame asked, not the last one made: a single picture may stand at any frame, not only at 8k.
     last = min(shape.num_frames, shape.made_frames) - 1
+    if last == 0:
+        asked.context.warn(
+            "keyframe_unused", "A clip of one frame shows the start keyframe; the end has no frame of its own."
+        )
     ends = (asked.input["start_keyframe"], 0), (asked.input["end_keyframe"], last)
     return asked.clip(shape, sentences(asked.input["prompt"]), ends if last else ends[:1], extend="hold")
 

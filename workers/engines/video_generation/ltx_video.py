@@ -33,10 +33,10 @@ class Engine:
     Weights are read when the first request has been found possible, or at once when a host loads ahead.
     """
 
-    version = "1"
+    version = "2"
     requires: tuple[str, ...] = (
         "torch", "diffusers", "transformers", "accelerate", "sentencepiece", "google.protobuf", "PIL", "numpy",
-        "ffmpeg", "imageio_ffmpeg",
+        "ffmpeg", "imageio_ffmpeg", "psutil",
     )  # fmt: skip
     key_env: str | None = None
     remote = False
