@@ -259,7 +259,7 @@ def test_what_a_model_made_stays_when_it_is_gone(
     assert instead.returncode == 0, instead.stderr
     items = json.loads((run_folder / "manifest.json").read_text(encoding="utf-8"))["items"]
     drawn = {item["item"]: item["engine"] for item in items if item["stage"] == "keyframes"}
-    assert drawn == {"shot-001": "storyboard", "shot-002": "storyboard", "shot-003": "sdxl"}
+    assert drawn == {"scenes": "storyboard", "shot-001": "storyboard", "shot-002": "storyboard", "shot-003": "sdxl"}
     assert [warning["code"] for warning in warnings(run_folder)].count("engine_fallback") == 1
     gone.rename(model)
     assert storygen(*command, *OR_PANELS).returncode == 0  # it has come back, and draws what the other one drew

@@ -204,7 +204,7 @@ def test_times_stand_in_tables_for_those_who_do_not_see_the_bars(made: Path, ope
     stages = tab.get_by_role("table", name="Time of each stage in this run")
     assert stages.get_by_role("row").count() == len(manifest["stages"]) + 1
     row = stages.get_by_role("row", name="keyframes").inner_text()
-    assert f"{len(manifest['shots'])} made" in row
+    assert f"{len(manifest['shots']) + 1} made" in row  # one for what they show
     assert stages.locator("g").count() == len(manifest["items"])  # a bar each
     tab.locator("summary", has_text="Every item").click()
     items = tab.get_by_role("table", name="Every item of this run")
@@ -243,7 +243,7 @@ def test_a_failed_run_says_why_what_is_kept_and_how_to_go_on(run_folder: Path, s
     assert str(music) in said
     assert "Use a media file such as" in said
     assert "input_unreadable" in said
-    assert f"keyframes {len(manifest_of(run_folder)['shots'])}, video" in said
+    assert f"keyframes {len(manifest_of(run_folder)['shots']) + 1}, video" in said  # one for what they show
     command = tab.get_by_label("Command").inner_text()
     assert command.startswith("storygen run ")
     assert str(story) in command
