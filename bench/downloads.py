@@ -1,12 +1,13 @@
 """Faults of downloading: what ``storygen models`` says of each, what is kept, and what the same command does then.
 
 The hub is a server on this machine that speaks the real one's endpoints. Nothing here passes or fails: the tests do
-(tests/engines/test_model_management.py, tests/orchestrator/test_models.py).
+(tests/engines/test_model_faults.py, test_model_disk.py, tests/orchestrator/test_models.py).
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
 import os
 import random
@@ -26,6 +27,7 @@ from hub_server import Hub, hub  # noqa: E402 - the tests are no package
 MODEL, FILE = "somebody/tiny", "model.safetensors"
 WEIGHTS = random.Random(7).randbytes(3_000_000)
 HALF = len(WEIGHTS) // 2
+EVIL = b'{"id": "somebody/tiny", "sha": "../../../victim", "siblings": []}'
 DOWNLOAD = ("download", MODEL, "--yes")
 
 
@@ -58,6 +60,18 @@ def damage(content: Callable[[bytes], bytes]) -> Callable[[Hub, Path], object]:
     return change
 
 
+def begin_badly(_: Hub, folder: Path) -> None:
+    """Half of the file has come, and its first bytes were damaged since."""
+    blobs = folder / "models" / "models--somebody--tiny" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / f"{hashlib.sha256(WEIGHTS).hexdigest()}.incomplete").write_bytes(b"damage" + WEIGHTS[6:HALF])
+
+
+def lose(_: Hub, folder: Path) -> None:
+    """The link is left, its content is not."""
+    next(folder.rglob(FILE)).resolve().unlink()
+
+
 FAULTS = (
     Fault("connection cut once", lambda state, _: state.cut_after.update({FILE: [HALF]})),
     Fault("connection cut always", lambda state, _: state.cut_after.update({FILE: [HALF] + [0] * 99})),
@@ -73,10 +87,16 @@ FAULTS = (
     Fault("no such revision", lambda _, __: None, (*DOWNLOAD, "--revision", "v9")),
     Fault("gated", refuse(403, "GatedRepo")),
     Fault("token refused", refuse(401, "")),
+    Fault("listed file damaged in transfer", lambda state, _: state.spoiled.update({FILE: WEIGHTS[:-1] + b"?"})),
+    Fault("begun file damaged on the disk", begin_badly),
+    Fault("a login page answers", lambda state, _: state.instead.update(revision=(200, b"<html>Log in</html>", {}))),
+    Fault("commit leads out", lambda state, _: state.instead.update(revision=(200, EVIL, {}))),
     Fault("listed file is lost", lambda state, _: state.lost.add(FILE)),
     Fault("name leads out", lambda state, _: state.models[MODEL].files.update({"../../evil.json": b"{}"})),
     Fault("offline, not here", lambda _, __: None, environment={"HF_HUB_OFFLINE": "1"}),
     Fault("offline, here", lambda _, __: None, first=DOWNLOAD, environment={"HF_HUB_OFFLINE": "1"}),
+    Fault("offline, content lost", lose, first=DOWNLOAD, environment={"HF_HUB_OFFLINE": "1"}),
+    Fault("folder is a file", lambda _, folder: (folder / "models").touch()),
     Fault("damaged on the disk", damage(lambda it: it[:-1] + b"?"), ("verify", MODEL), DOWNLOAD),
     Fault("cut short on the disk", damage(lambda it: it[:HALF]), ("verify", MODEL), DOWNLOAD),
     Fault("file is missing", lambda _, folder: next(folder.rglob(FILE)).unlink(), ("verify", MODEL), DOWNLOAD),
@@ -107,14 +127,16 @@ def meet(fault: Fault) -> Iterator[str]:
         kept = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
         yield f"{fault.name}: exit {code}, {kept / 1e6:.1f} MB kept"
         yield f"    says: {said.replace(state.address, 'HUB')}"
-        mend(state)
+        mend(state, folder)
         again = ("verify", MODEL, "--repair") if fault.command[0] == "verify" else DOWNLOAD
         code, said = told(state, folder, again)
         yield f"    then `storygen models {' '.join(again)}`: exit {code}, ranges of the weights asked: {asked(state)}"
 
 
-def mend(state: Hub) -> None:
-    """All is well again."""
+def mend(state: Hub, folder: Path) -> None:
+    """All is well again, but what is on the disk."""
+    if (folder / "models").is_file():
+        (folder / "models").unlink()
     state.behave()
     state.models[MODEL].refuse = None
     state.models[MODEL].files.pop("../../evil.json", None)

@@ -187,7 +187,7 @@ def status(folder: Path, as_json: bool) -> None:
     """Say what of the run in FOLDER is done, what would be made again and why, and what is missing."""
     from orchestrator import profile as profiles
     from orchestrator.pipeline import Order
-    from orchestrator.run import MARK
+    from orchestrator.run_folder import MARK
     from orchestrator.subject import of_mark
 
     try:

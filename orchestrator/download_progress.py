@@ -10,6 +10,8 @@ from typing import Any
 
 from orchestrator.progress import PLAIN_INTERVAL_S, in_words, write_line
 
+STAGES = {"download": "", "run": " compared with the hub's checksums"}
+"""Stage of a download's progress -> what is said of its bytes."""
 OnEvent = Callable[[Mapping[str, Any]], None]
 
 
@@ -39,8 +41,8 @@ def _lines(name: str) -> OnEvent:
         nonlocal spoke
         late = time.monotonic() - spoke > PLAIN_INTERVAL_S
         said = in_words(event)
-        if said is None and late and event["type"] == "progress" and event["stage"] == "download":
-            said = f"{event['current'] / 1e6:.0f} of {event['total'] / 1e6:.0f} MB"
+        if said is None and late and event["type"] == "progress" and event["stage"] in STAGES:
+            said = f"{event['current'] / 1e6:.0f} of {event['total'] / 1e6:.0f} MB{STAGES[event['stage']]}"
         if said is not None:
             write_line(sys.stderr, f"{name}: {said}")
             spoke = time.monotonic()
@@ -60,7 +62,8 @@ def _bar(name: str) -> Iterator[OnEvent]:
         def on_event(event: Mapping[str, Any]) -> None:
             if said := in_words(event):
                 bars.console.print(f"{name}: {said}", style="yellow", markup=False)
-            elif event["type"] == "progress" and event["stage"] == "download":
-                bars.update(task, completed=event["current"], total=event["total"])
+            elif event["type"] == "progress" and event["stage"] in STAGES:
+                description = f"{name}{STAGES[event['stage']]}"
+                bars.update(task, description=description, completed=event["current"], total=event["total"])
 
         yield on_event

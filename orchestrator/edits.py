@@ -7,14 +7,13 @@ import tempfile
 import wave
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.errors import SCHEMAS, StorygenError
 from orchestrator.item import Item
 from orchestrator.pool import Pool
-
-if TYPE_CHECKING:
-    from jsonschema import ValidationError
+from orchestrator.settings import caption_format
+from orchestrator.violations import sentences
 
 FACTS = ("width", "height", "fps", "num_frames", "duration_s", "sample_rate", "channels")
 """What an artifact may say of itself beside its hash; an edit changes it."""
@@ -83,6 +82,27 @@ def unlike(value: Any, model: Any, where: str = "") -> str | None:
     return None
 
 
+def unreached(captions: Mapping[str, Any], post: Mapping[str, Any]) -> str | None:
+    """What the edit of a caption file does not reach, in words; None where it reaches all.
+
+    Each format is a file of its own. ``captions`` is format -> artifact, ``post`` the stage's input: the picture is
+    drawn from ASS, a track made from SRT.
+    """
+    shown = {"srt": "captions.srt", "vtt": "captions.vtt"}
+    if (used := caption_format(post)) is not None:
+        shown[used] = "captions.srt and the film's track" if used == "srt" else "the captions in the picture"
+    names = {kind: Path(artifact["path"]).name for kind, artifact in captions.items() if artifact}
+    edited = [kind for kind in names if captions[kind].get("edited")]
+    left = [kind for kind in shown if kind in names and kind not in edited]
+    if not edited or not left:
+        return None
+    return (
+        f"{' and '.join(names[kind] for kind in edited)} was changed by hand, but that does not reach "
+        f"{' or '.join(shown[kind] for kind in left)}: make the same change in "
+        f"{' and '.join(names[kind] for kind in left)}, in the same folder."
+    )
+
+
 def fields(family: str, op: str) -> dict[str, Any]:
     """Fields of an operation's input -> their schemas: what a document's parts that go there must be."""
     text = (SCHEMAS / family / f"{op}.schema.json").read_text(encoding="utf-8")
@@ -101,7 +121,8 @@ def hold(item: Item, rules: Mapping[str, Any], more: Sequence[str] = ()) -> None
     path = item.path("document")
     document = json.loads(path.read_text(encoding="utf-8-sig"))
     found = sorted(Draft202012Validator(dict(rules)).iter_errors(document), key=lambda error: list(error.absolute_path))
-    wrong = list(dict.fromkeys(_in_words(error) for error in found)) or list(more)
+    said = [line for error in found for line in sentences(error, "/".join(map(str, error.absolute_path)) or "it")]
+    wrong = [line.rstrip(".") for line in dict.fromkeys(said)] or list(more)
     if wrong:
         file = f"{item.stage}/{item.name}/{path.name}"
         others = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
@@ -111,25 +132,6 @@ def hold(item: Item, rules: Mapping[str, Any], more: Sequence[str] = ()) -> None
             f"Correct {path}; or --force {item.stage}/{item.name} makes it anew.",
             wrong,
         )
-
-
-def _in_words(error: ValidationError) -> str:
-    """``shots/0/motion/kind is "spin"; it must be one of hold, zoom_in``."""
-    part, kind = error.schema, error.validator
-    where = "/".join(map(str, error.absolute_path)) or "the document"
-    given = json.dumps(error.instance, ensure_ascii=False)
-    if kind in {"required", "additionalProperties"} or not isinstance(part, Mapping):
-        return f"{where}: {error.message}"
-    if kind in {"minLength", "pattern"}:
-        return f"{where} is {given[:80]}; it must not be empty"
-    allowed = {
-        "enum": lambda: f"one of {', '.join(map(str, part['enum']))}",
-        "type": lambda: " or ".join([part["type"]] if isinstance(part["type"], str) else part["type"]),
-        "minimum": lambda: f"{part['minimum']} or more",
-        "maximum": lambda: f"{part['maximum']} or less",
-        "maxLength": lambda: f"at most {part['maxLength']} characters long",
-    }.get(str(kind), lambda: f"as its schema says: {error.message[:200]}")
-    return f"{where} is {given[:80]}; it must be {allowed()}"
 
 
 def _subtitles(path: Path, mark: str) -> dict[str, Any]:

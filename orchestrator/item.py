@@ -48,6 +48,8 @@ class Item:
     """When this run turned to it, in seconds from the run's beginning."""
     planned: Mapping[str, Any] | None = None
     """The document of a rule that was tried only; nothing was written."""
+    stands_in: bool = False
+    """It is the last version of an item that a plan would make anew."""
 
     def path(self, name: str) -> Path:
         """The artifact under this name of the output."""

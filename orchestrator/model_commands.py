@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.filesize import decimal
 
+from orchestrator import model_words
 from orchestrator.download_progress import at_work, display
 from orchestrator.errors import StorygenError
 
@@ -47,11 +48,12 @@ def models() -> None:
 @click.argument("names", nargs=-1, metavar="[MODEL]...")
 @click.option("--profile", help="Every model that this profile's stages name: its name, or the path of a .toml file.")
 @click.option("--revision", help="Branch, tag or commit; of one MODEL.")
-@click.option("--precision", type=click.Choice(["fp16", "full"]), help="Default: fp16 where it is published.")
+@click.option("--precision", type=click.Choice(["fp16", "full"]), help="Default: fp16 where the engine reads it.")
 @click.option("--include", multiple=True, metavar="PATTERN", help="Only files that fit; may be repeated; of one MODEL.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be downloaded.")
 @with_models_dir
 @without_asking
+@with_json
 def download(
     names: tuple[str, ...],
     profile: str | None,
@@ -61,6 +63,7 @@ def download(
     dry_run: bool,
     models_dir: Path | None,
     yes: bool,
+    as_json: bool,
 ) -> None:
     """Download models, by id or short name: the sizes are said first. Cut off, the same command goes on.
 
@@ -79,15 +82,16 @@ def download(
     with _asking(models_dir) as ask:
         with at_work("The hub is asked for the sizes …"):
             plans = [ask("download", id=name, dry_run=True, **more) for name in wanted]
-        click.echo("\n".join(_plan_lines(plans)))
+        click.echo("\n".join(model_words.plan_lines(plans)), err=as_json)
         missing = sum(plan["missing_bytes"] for plan in plans)
         _check_room(missing, plans[0]["free_bytes"])
-        if dry_run or all(plan["folder"] for plan in plans):
-            return
-        _confirm(f"Download {decimal(missing)}?", yes or not missing)
-        for plan in plans:
-            done = _fetch(ask, id=plan["id"], **more)
-            click.echo(f"{plan['id']}: {done['folder']}")
+        if not dry_run and not all(plan["folder"] for plan in plans):
+            _confirm(f"Download {decimal(missing)}?", yes or not missing)
+            for place, plan in enumerate(plans):
+                plans[place] = _fetch(ask, id=plan["id"], **more)
+                click.echo(f"{plan['id']}: {plans[place]['folder']}", err=as_json)
+    if as_json:
+        click.echo(json.dumps(plans, indent=2))
 
 
 @models.command("list")
@@ -97,7 +101,7 @@ def list_(models_dir: Path | None, as_json: bool) -> None:
     """List the models that are here, the largest first."""
     with _asking(models_dir) as ask:
         found = ask("list")
-    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(_list_lines(found)))
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(model_words.list_lines(found)))
 
 
 @models.command()
@@ -128,7 +132,9 @@ def verify(
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
-        click.echo("\n".join(f"{each['id']}: {each['checked']} files compared, {_state(each)}" for each in found))
+        click.echo(
+            "\n".join(f"{each['id']}: {each['checked']} files compared, {model_words.state(each)}" for each in found)
+        )
     if bad := [each for each in found if not each["whole"]]:
         details = [f"{each['id']} {row['name']} is damaged" for each in bad for row in each["damaged"]]
         details += [f"{each['id']} {name} is missing" for each in bad for name in each["missing"]]
@@ -142,15 +148,18 @@ def verify(
 @click.option("--revision", help="Only this branch, tag or commit.")
 @with_models_dir
 @without_asking
-def remove(names: tuple[str, ...], revision: str | None, models_dir: Path | None, yes: bool) -> None:
+@with_json
+def remove(names: tuple[str, ...], revision: str | None, models_dir: Path | None, yes: bool, as_json: bool) -> None:
     """Remove models from this machine, after saying how much room that makes."""
     with _asking(models_dir) as ask:
         plans = [ask("remove", id=name, revision=revision, dry_run=True) for name in names]
-        click.echo("\n".join(f"{plan['id']}: {decimal(plan['freed_bytes'])}" for plan in plans))
+        click.echo("\n".join(f"{plan['id']}: {decimal(plan['freed_bytes'])}" for plan in plans), err=as_json)
         _confirm(f"Remove {decimal(sum(plan['freed_bytes'] for plan in plans))}?", yes)
-        for plan in plans:
-            done = ask("remove", id=plan["id"], revision=revision)
-            click.echo(f"{done['id']}: removed, {decimal(done['freed_bytes'])} freed")
+        for place, plan in enumerate(plans):
+            done = plans[place] = ask("remove", id=plan["id"], revision=revision)
+            click.echo(f"{done['id']}: removed, {decimal(done['freed_bytes'])} freed", err=as_json)
+    if as_json:
+        click.echo(json.dumps(plans, indent=2))
 
 
 @models.command()
@@ -161,7 +170,7 @@ def recommend(family: str | None, models_dir: Path | None, as_json: bool) -> Non
     """Say which models suit this machine, all or of FAMILY, and how to run them."""
     with _asking(models_dir) as ask:
         found = ask("recommend", family=family)
-    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(_advice_lines(found)))
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(model_words.advice_lines(found)))
 
 
 # Asking
@@ -169,7 +178,7 @@ def recommend(family: str | None, models_dir: Path | None, as_json: bool) -> Non
 
 @contextlib.contextmanager
 def _asking(models_dir: Path | None) -> Iterator[Any]:
-    """(op, on_event, **input) -> output of a warm worker. Raises StorygenError."""
+    """(op, on_event, **input) -> output of a warm worker, whose warnings are said. Raises StorygenError."""
     from orchestrator.pool import Pool
 
     options = {"models_dir": str(models_dir.absolute())} if models_dir else {}
@@ -178,7 +187,10 @@ def _asking(models_dir: Path | None) -> Iterator[Any]:
 
         def ask(op: str, on_event: Any = None, /, **input: Any) -> dict[str, Any]:  # noqa: A002 - the wire's word
             request = {"v": 1, "op": op, "input": input, "options": options}
-            output: dict[str, Any] = pool.request(FAMILY, request, on_event)["output"]
+            result = pool.request(FAMILY, request, on_event)
+            for warning in result["warnings"]:
+                click.echo(f"warning: {warning['message']}", err=True)
+            output: dict[str, Any] = result["output"]
             return output
 
         yield ask
@@ -227,57 +239,3 @@ def _confirm(question: str, yes: bool) -> None:
         raise StorygenError("usage", "There is no terminal to ask on.", "Give --yes.")
     if not click.confirm(question):
         raise StorygenError("cancelled", "Nothing was done.")
-
-
-# Words
-
-
-def _plan_lines(plans: list[dict[str, Any]]) -> list[str]:
-    width = max(len(plan["id"]) for plan in plans)
-    rows = []
-    for plan in plans:
-        state = "is here" if plan["folder"] else f"{decimal(plan['missing_bytes'])} to download"
-        gated = "; gated: its terms must be accepted on its page" if plan["gated"] else ""
-        facts = f"{plan['precision']}, {len(plan['files'])} files, {plan['license'] or 'licence: see its page'}{gated}"
-        rows.append(f"{plan['id']:<{width}}  {decimal(plan['total_bytes']):>8}  {state}; {facts}")
-    missing = sum(plan["missing_bytes"] for plan in plans)
-    return [*rows, f"{'together':<{width}}  {decimal(missing):>8}  to download; {decimal(plans[0]['free_bytes'])} free"]
-
-
-def _list_lines(found: Mapping[str, Any]) -> list[str]:
-    rows = [
-        (
-            each["id"],
-            decimal(each["bytes"]) + (f" + {decimal(each['begun_bytes'])} begun" if each["begun_bytes"] else ""),
-            each["family"] or "",
-            f"came {each['downloaded'][:10]}, used {each['last_used'][:10]}",
-            each["folder"],
-        )
-        for each in found["models"]
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    count = f"{len(rows)} model{'' if len(rows) == 1 else 's'} in {found['folder']}"
-    return [*lines, f"{count}: {decimal(found['total_bytes'])}; {decimal(found['free_bytes'])} free"]
-
-
-def _state(found: Mapping[str, Any]) -> str:
-    if found["whole"]:
-        return "all as the hub has them"
-    return f"{len(found['damaged'])} damaged, {len(found['missing'])} missing"
-
-
-def _advice_lines(found: Mapping[str, Any]) -> list[str]:
-    machine = found["hardware"]
-    card = f"{machine['gpu']}, {machine['vram_gb']:g} GB" if machine["gpu"] else "no GPU found"
-    room = "" if machine["disk_gb"] is None else f"; {machine['disk_gb']:g} GB of disk free"
-    lines = [f"This machine: {card}; {machine['ram_gb']:g} GB of memory{room}"]
-    for each in found["recommendations"]:
-        lines += ["", each["family"], f"  {each['why']}"]
-        if each["model"] is not None:
-            gated = " (gated)" if each["gated"] else ""
-            lines.append(f"  {each['disk_gb']:g} GB to download, {each['license']}{gated}")
-            options = {name: value for name, value in each["options"].items() if value not in {"auto", "none"}}
-            how = {"engine": each["engine"], "model": each["model"], **({"options": options} if options else {})}
-            lines.append(f"  {json.dumps(how)}")
-    return lines

@@ -15,7 +15,7 @@ from orchestrator.asking import thinks
 from orchestrator.choices import FORMATS
 from orchestrator.errors import StorygenError
 from orchestrator.pool import Pool
-from orchestrator.run import MARK
+from orchestrator.run_folder import MARK
 from orchestrator.stages.collect import source
 from orchestrator.subject import Subject, idea, of_mark
 

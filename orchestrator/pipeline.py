@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from orchestrator import readiness
+from orchestrator import edits, readiness, settings
 from orchestrator.errors import StorygenError
 from orchestrator.item import PARTIAL, Item, place, remove, write_json
 from orchestrator.making import Making
@@ -22,7 +22,9 @@ from orchestrator.pool import RETRIES, Pool
 from orchestrator.progress import Report
 from orchestrator.readiness import Here, stage_of
 from orchestrator.report import PAGE, write_page
-from orchestrator.run import MARK, Run, Wishes
+from orchestrator.run import Run
+from orchestrator.run_folder import MARK, PREVIOUS
+from orchestrator.run_items import Wishes
 from orchestrator.stages import STAGES, TAKING_TURNS, Stage
 from orchestrator.stages.judging import Turns
 from orchestrator.subject import Subject
@@ -106,12 +108,14 @@ class Production:
         return self
 
     def check_models(self, here: Here) -> None:
-        """Look whether all engines, keys and models of the coming stages are here, before anything is made.
+        """Look whether all settings of the coming stages can be used, and all engines, keys and models are here.
 
         Where another engine takes the place of one that is not, the run says so. Raises StorygenError that names all
-        that is lacking where nothing can take its place; its code is that of the first.
+        that is wrong, or lacking where nothing can take its place; its code is that of the first.
         """
         taken = coming(self._subject, self.making.profile, self._order)
+        if (wrong := settings.error(taken, self.run.pool)) is not None:
+            raise wrong
         self.run.lacking = readiness.lacks_of(taken, self.run.pool, here)
         gaps = readiness.gaps(taken, self.run.lacking)
         if gaps and (self._order.reuse or any((self.run.folder / stage).is_dir() for stage in STAGE_NAMES)):
@@ -143,6 +147,8 @@ class Production:
         self.making.gather()
         if self.making.film is not None:
             _place_results(self.making)
+            if unreached := edits.unreached(self.making.captions, self.making.settings("post")["input"]):
+                self.run.note("subtitles", "edit_unreached", unreached)
         for stage, message in _forced_in_vain(self._order.force, self.run.items):
             self.run.note(stage, "no_such_item", message)
 
@@ -153,6 +159,8 @@ class Production:
         if state == "done" and self.making.film is None:
             state = "partial"
         holds = self.run.holds_folder
+        if holds and isinstance(error, StorygenError) and (aside := self.run.folder / PREVIOUS).exists():
+            error.hint = " ".join(filter(None, [error.hint, f"The film made before is {aside}."]))
         try:
             self.run.stop()
             if holds:
@@ -264,7 +272,7 @@ def _place_results(making: Making) -> None:
     for extension in ("srt", "vtt"):
         if making.captions.get(extension):
             place(Path(making.captions[extension]["path"]), folder / f"captions.{extension}", link=False)
-    (folder / "previous.mp4").unlink(missing_ok=True)
+    (folder / PREVIOUS).unlink(missing_ok=True)
 
 
 def _write_manifest(

@@ -6,7 +6,6 @@ in for by its last version; where there is none, nothing that needs it can be kn
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
@@ -15,16 +14,17 @@ from typing import Any, NoReturn, TypeVar
 
 from filelock import Timeout
 
-from orchestrator import readiness
+from orchestrator import readiness, settings
 from orchestrator.errors import StorygenError
 from orchestrator.item import Item, absolute
 from orchestrator.keys import Key
 from orchestrator.making import Making
-from orchestrator.pipeline import STAGE_NAMES, Order, coming
+from orchestrator.pipeline import Order, coming
 from orchestrator.pool import Pool
 from orchestrator.progress import NoReport, Report
 from orchestrator.readiness import Gap, stage_of
-from orchestrator.run import LOCK, MARK, TRY_NEXT, Run
+from orchestrator.run import TRY_NEXT, Renew, Run
+from orchestrator.run_folder import LOCK, MARK
 from orchestrator.subject import Subject
 
 T = TypeVar("T")
@@ -136,10 +136,11 @@ class Plan(Run):
         *,
         document: Callable[[], dict[str, Any]] | None = None,
         violations: Callable[[Any], list[str]] | None = None,
+        renewed: bool = False,
     ) -> Item:
         folder = self.folder / stage / name
         look = self.look(stage, name, key, violations)
-        state, why = look.state, look.why
+        state, why = ("stale", f"{look.why}; your edits are kept") if renewed else (look.state, look.why)
         if state == "done" and (source := self._tainted.get((stage, name))):
             state, why = "stale", f"it is made from {source}"
         elif state == "done" and self._values_unsure and stage not in self.wishes.as_stored:
@@ -153,7 +154,8 @@ class Plan(Run):
             self._unmade.append(folder)
         if look.stored is None or state == "damaged":
             return Item(stage, name, _NotMade(), False, 0.0, "")
-        return Item(stage, name, absolute(look.stored["output"], folder), True, 0.0, look.stored["engine"])
+        output, stands_in = absolute(look.stored["output"], folder), state not in NOTHING_TO_DO
+        return Item(stage, name, output, True, 0.0, look.stored["engine"], stands_in=stands_in)
 
     def work(self, stage: str, name: str, family: str, op: str, input: Mapping[str, Any], **how: Any) -> Item:  # noqa: A002
         """As in a run. What is made from a file that is to be made is to be made too.
@@ -172,11 +174,18 @@ class Plan(Run):
         return replace(item, warnings=[*item.warnings, warning])
 
     def rule(
-        self, stage: str, name: str, version: str, inputs: Mapping[str, Any], make: Callable[[], dict[str, Any]]
+        self,
+        stage: str,
+        name: str,
+        version: str,
+        inputs: Mapping[str, Any],
+        make: Callable[[], dict[str, Any]],
+        *,
+        renew: Renew | None = None,
     ) -> Item:
         """As in a run. From here on values may follow from something unmade, which nobody can tell apart."""
         self._values_unsure = self._values_unsure or bool(self._unmade)
-        return super().rule(stage, name, version, inputs, make)
+        return super().rule(stage, name, version, inputs, make, renew=renew)
 
 
 def _paths(value: Any) -> list[Path]:
@@ -198,6 +207,8 @@ def plan(
     with Plan(folder, Pool(), report, order) as run:
         taken = coming(subject, profile, order) if ready else []
         here = readiness.look(run.pool, [profile], taken)
+        if (wrong := settings.error(taken, run.pool)) is not None:
+            raise wrong
         run.lacking = readiness.lacks_of(taken, run.pool, here)
         making = Making(run, profile, subject.story, text, subject.idea)
         rows = look(run, making, order)
@@ -259,24 +270,3 @@ def _lacking(gaps: Sequence[Gap]) -> Iterator[Row]:
 def as_json(rows: list[Row]) -> list[dict[str, str]]:
     """The rows as JSON objects {stage, item, state, why}."""
     return [asdict(row) for row in rows]
-
-
-def lines(rows: list[Row]) -> list[str]:
-    """The plan in words: a line a stage, and one for each item that is not done."""
-    said = []
-    for stage in STAGE_NAMES:
-        own = [row for row in rows if row.stage == stage and row.state not in LACKING]
-        if not own:
-            continue
-        counts = Counter("done" if row.state in NOTHING_TO_DO else row.state for row in own if row.item)
-        summary = ", ".join(f"{number} {WORDS[state]}" for state, number in counts.items())
-        said.append(f"{stage:<10} {summary or own[0].why}")
-        said += [
-            f"  {row.item}: {WORDS[row.state]}{f' ({row.why})' if row.why else ''}"
-            for row in own
-            if row.item and row.state not in {"done", "perhaps"}
-        ]
-    for state, heading in LACKING.items():
-        if lacking := [f"  {row.why}" for row in rows if row.state == state]:
-            said += [heading, *lacking]
-    return said

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import json
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.errors import SCHEMAS, StorygenError
-
-if TYPE_CHECKING:
-    from jsonschema import ValidationError
+from orchestrator.violations import sentences
 
 PROFILES = Path(__file__).parent / "profiles"
 TEXT = "text"
@@ -23,15 +20,6 @@ TEXT_STAGES = ("idea", "script", "revision", "scenes", "guidance")
 MODELLESS = frozenset({"none", "rules"})
 """Engines of a stage that asks no model."""
 ALLOWED_VALUES = "a value is a text, a finite number, true, false, a list or a table"
-KINDS = {
-    "object": "a table",
-    "array": "a list",
-    "string": "a text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "null": "null",
-}
 
 
 def load(name: str, settings: Iterable[str] = ()) -> dict[str, Any]:
@@ -152,44 +140,13 @@ def checked(value: Any, schema: Mapping[str, Any], what: str, hint: str, member:
     """
     from jsonschema import Draft202012Validator
 
-    details = [
-        line for error in Draft202012Validator(schema).iter_errors(value) for line in _plain(error, what, member)
-    ]
+    details = []
+    for error in Draft202012Validator(schema).iter_errors(value):
+        where = ".".join(map(str, error.absolute_path))
+        details += sentences(error, where or what, "field" if where else member)
     if details:
         raise StorygenError("invalid_request", f"{what[0].upper()}{what[1:]} is wrong: {details[0]}", hint, details)
     return _filled(value, schema, schema)
-
-
-def _plain(error: ValidationError, what: str, member: str) -> list[str]:
-    """What is wrong, for each thing that is, and what is allowed."""
-    where = ".".join(str(part) for part in error.absolute_path)
-    part: Any = error.schema
-    given: Any = error.instance
-    if error.validator == "required":
-        return [f"{where or what}: {error.message}."]
-    if error.validator != "additionalProperties":
-        return [f"{where or what} is {json.dumps(given, ensure_ascii=False)[:80]}; it must be {_allowed(part)}."]
-    known = list(part["properties"])
-    lines = []
-    for key in given:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            guess = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
-            lines.append(f"{where or what} has no {'field' if where else member} {key}. {guess}")
-    return lines
-
-
-def _allowed(part: Mapping[str, Any]) -> str:
-    """``a whole number from 128 to 4096, a multiple of 2``."""
-    kinds = part.get("type", "object")
-    text = " or ".join(KINDS[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
-    if "minimum" in part:
-        text += f" from {part['minimum']} to {part['maximum']}"
-    if "multipleOf" in part:
-        text += f", a multiple of {part['multipleOf']}"
-    if "examples" in part:
-        return f"{text} such as {', '.join(part['examples'])}"
-    return f"{text} of small letters, digits and _" if "pattern" in part else text
 
 
 def _filled(value: Mapping[str, Any], part: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:

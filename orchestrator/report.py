@@ -18,7 +18,7 @@ from typing import Any
 from orchestrator.item import PARTIAL
 from orchestrator.markup import Markup, element, joined, link
 from orchestrator.previews import NONE, previews
-from orchestrator.run import MARK
+from orchestrator.run_folder import MARK, PREVIOUS
 from orchestrator.shot_cards import KINDS, clock, place_of, shot_cards
 from orchestrator.subject import of_mark
 from orchestrator.thinking import look, writing
@@ -244,7 +244,7 @@ def _film(folder: Path, name: str, video: Entry) -> Markup:
 
 def _older_film(folder: Path) -> Markup | None:
     """A run that did not end well leaves the film before it as it was, under this or that name."""
-    name = next((name for name in ("final.mp4", "previous.mp4") if (folder / name).is_file()), None)
+    name = next((name for name in ("final.mp4", PREVIOUS) if (folder / name).is_file()), None)
     if name is None:
         return None
     note = "This is the film of an earlier run: it does not show what has changed since."

@@ -46,6 +46,8 @@ class Hub:
     """File -> the wrong content that is sent for it."""
     lost: set[str] = field(default_factory=set)
     """Files that are listed and cannot be had."""
+    instead: dict[str, tuple[int, bytes, dict[str, str]]] = field(default_factory=dict)
+    """Part of the interface, such as tree -> status, body and headers of every answer of it."""
     no_ranges: bool = False
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
     """(method, path, range) of every request."""
@@ -54,7 +56,7 @@ class Hub:
 
     def behave(self) -> None:
         """Do nothing wrong any more, and forget what was asked."""
-        for faults in (self.cut_after, self.hold_after, self.spoiled, self.lost, self.asked):
+        for faults in (self.cut_after, self.hold_after, self.spoiled, self.lost, self.instead, self.asked):
             faults.clear()
         self.no_ranges = False
         self.go_on.set()  # what waits goes on
@@ -103,7 +105,9 @@ class _Answers(http.server.BaseHTTPRequestHandler):
         parts = path.removeprefix("/api/models").strip("/").split("/")
         name = "/".join(parts[:2])
         model = self.hub.models.get(name)
-        if model is None:
+        if answer := self.hub.instead.get(parts[2]):
+            self._say(*answer)
+        elif model is None:
             self._say(404, b"{}", {"X-Error-Code": "RepoNotFound"})
         elif model.refuse:
             status, code = model.refuse

@@ -17,7 +17,8 @@ from orchestrator.item import write_json
 from orchestrator.making import Making
 from orchestrator.pool import Pool
 from orchestrator.progress import JsonReport
-from orchestrator.run import MARK, Run
+from orchestrator.run import Run
+from orchestrator.run_folder import MARK
 from orchestrator.stages import Stage, collect, script, subtitles, voice
 
 SMALL = ("film.width=270", "film.height=480")

@@ -20,7 +20,9 @@ from orchestrator.item import write_json
 from orchestrator.making import Making
 from orchestrator.pool import Pool
 from orchestrator.progress import JsonReport
-from orchestrator.run import MARK, Run, Wishes
+from orchestrator.run import Run
+from orchestrator.run_folder import MARK
+from orchestrator.run_items import Wishes
 from orchestrator.stages import collect, idea, revision, script
 
 IDEA = "a lighthouse keeper burns her chairs to keep the light"

@@ -7,7 +7,12 @@ from runtime.errors import WorkerError
 from runtime.request import Family
 from runtime.worker import main
 
-OF_OPERATIONS = {"generate": set[str](), "transform": {"image_to_image"}, "upscale": {"upscale"}}
+OF_OPERATIONS = {
+    "generate": set[str](),
+    "read_scenes": set[str](),
+    "transform": {"image_to_image"},
+    "upscale": {"upscale"},
+}
 
 
 def needs(op: str, input: Mapping[str, Any]) -> set[str]:  # noqa: A002 - the wire's word
@@ -15,6 +20,8 @@ def needs(op: str, input: Mapping[str, Any]) -> set[str]:  # noqa: A002 - the wi
 
     Raises WorkerError ``invalid_request`` for what no field shows alone: no engine is chosen yet.
     """
+    if op == "read_scenes":
+        return OF_OPERATIONS[op]
     for number, lora in enumerate(input.get("loras", ())):
         if (lora["path"] is None) == (lora["id"] is None):
             found = "Neither path nor id is" if lora["path"] is None else "Both path and id are"

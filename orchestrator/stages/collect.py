@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -14,13 +13,27 @@ from markdown_it.token import Token
 from orchestrator.errors import StorygenError
 from orchestrator.making import Making
 
-VERSION = "2"
+VERSION = "3"
 KEYS = ("title", "language")
-HEAD_LINE = re.compile(r"\s*(title|language)\s*:\s*(.*?)\s*$", re.IGNORECASE)
+NAMES = {**{key: key for key in KEYS}, "lang": "language"}
+"""What a head may call them -> the key."""
+NOT_TOLD = frozenset(
+    {"author", "categories", "cover", "date", "description", "draft", "keywords", "layout", "license", "slug", "source"}
+    | {"subtitle", "summary", "tags"}
+)
+"""Keys of other programs' heads, which are left out."""
+HEAD_LINE = re.compile(r"\s*(title|language|lang)\s*:\s*(.*?)\s*$", re.IGNORECASE)
 KEY_LINE = re.compile(r"\s*([^\W\d_][\w-]{0,30})\s*:\s+\S")
 YAML_KEY = re.compile(r"([\w-]+)\s*:(?:\s+(.*?))?\s*$")
 YAML_MORE = re.compile(r"\s*$|\s*#|\s+\S|-\s")
 UNSPOKEN_HTML = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+FOOTNOTE = re.compile(r"^ {0,3}\[\^[^\]\s]+\]:.*(?:\n(?:    |\t).*)*|\[\^[^\]\s]+\]", re.MULTILINE)
+"""A note at the foot of a page, which a film has not, the lines indented under it, and the mark that points to it."""
+TASK = re.compile(r"\[[ xX]\] +")
+RAISED = re.compile(r"(?<=\w)([~^])(\w{1,4})\1")
+"""``H~2~O``, ``x^2^``: small numbers are spoken like others."""
+TIMES, STAR = re.compile(r"(?<=\d)\*(?=\d)"), "\ufdd0"
+"""``2*3*4`` is no emphasis; a noncharacter, which no text has, stands for the star until the marks are gone."""
 LINK_TARGET = re.compile(r"\S*[/#.:]\S")
 MAX_TITLE = 200
 INLINE_TAG = re.compile(
@@ -47,6 +60,9 @@ def make(making: Making) -> None:
     inputs = {"text": making.story_text, "name": making.story.stem, "language": film["language"]}
     item = making.run.rule("collect", "source", VERSION, inputs, lambda: source(**inputs))
     making.source = item.document()
+    if unknown := ignored(making.story_text):
+        message = f"The story's head also says {', '.join(unknown)}: that is left out; title and language are read."
+        item.warnings.append(making.run.warn("collect", "source", "head_ignored", message))
     if film["language"] not in {None, making.source["language"]} and not item.edited:
         message = (
             f"The story says language: {making.source['language']}, which counts; {film['language']} was asked for."
@@ -62,7 +78,7 @@ def source(text: str, name: str, language: str | None = None) -> dict[str, Any]:
     Raises StorygenError ``invalid_request`` for a story without words or a language that is no language tag.
     """
     head, body = _head(text)
-    title, paragraphs = _blocks(body, head.get("title"))
+    title, paragraphs = _blocks(body, _in_line(head["title"]) if "title" in head else None)
     if not any(character.isalnum() for paragraph in paragraphs for character in paragraph):
         raise StorygenError(
             "invalid_request",
@@ -82,35 +98,6 @@ def source(text: str, name: str, language: str | None = None) -> dict[str, Any]:
     }
 
 
-def story_text(path: Path, what: str = "story") -> str:
-    """The text of a file with a story, or ``what`` it is. Raises ``input_not_found`` or ``input_unreadable``."""
-    try:
-        if not path.is_file():
-            raise StorygenError(
-                "input_not_found",
-                f"There is no {what} file {path}.",
-                f"Give the path of a .txt or .md file with the {what}'s text.",
-            )
-        if path.stat().st_size > MAX_STORY_BYTES:
-            raise StorygenError(
-                "input_unreadable",
-                f"{path} is larger than {MAX_STORY_BYTES // 1_000_000} MB; that is no {what} for a short video.",
-                "Give a part of it.",
-            )
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise StorygenError(
-            "input_unreadable", f"{path} is not UTF-8 text: byte {error.start} is wrong.", "Save it as UTF-8."
-        ) from error
-    except OSError as error:
-        raise StorygenError(
-            "input_unreadable", f"Cannot read {path}: {error.strerror}.", "Give a file that you may read."
-        ) from error
-    if "\0" in text:
-        raise StorygenError("input_unreadable", f"{path} is not a text file.")
-    return text
-
-
 def _head(text: str) -> tuple[dict[str, str], str]:
     """(title and language, as far as the story's head gives them; what follows the head)."""
     lines = text.splitlines()
@@ -119,6 +106,13 @@ def _head(text: str) -> tuple[dict[str, str], str]:
     matter = _front_matter(lines)
     head, rest = (_yaml(matter), lines[len(matter) + 2 :]) if matter else _key_lines(lines)
     return {key: value for key, value in head.items() if value}, "\n".join(rest)
+
+
+def ignored(text: str) -> list[str]:
+    """The keys of a story's head that are not read, such as author and tags."""
+    lines = text.lstrip().splitlines()
+    found = (YAML_KEY.match(line) for line in _front_matter(lines) or lines[: len(lines) - len(_key_lines(lines)[1])])
+    return [key[1] for key in found if key and key[1].lower() not in NAMES]
 
 
 def _front_matter(lines: list[str]) -> list[str]:
@@ -138,7 +132,7 @@ def _yaml(matter: Iterable[str]) -> dict[str, str]:
     for line in matter:
         found = YAML_KEY.match(line)
         if found:
-            key, value = found[1].lower(), found[2] or ""
+            key, value = NAMES.get(found[1].lower(), ""), found[2] or ""
             quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
             value = "" if value in {">", "|", ">-", "|-"} else value[1:-1] if quoted else value
         else:
@@ -160,12 +154,13 @@ def _key_lines(lines: list[str]) -> tuple[dict[str, str], list[str]]:
     for place, line in enumerate([*lines, ""]):  # noqa: B007 - where it ends is used
         known, other = HEAD_LINE.match(line), KEY_LINE.match(line)
         if known:
-            head[known[1].lower()] = known[2]
+            head[NAMES[known[1].lower()]] = known[2]
         elif other and not (head and blank):
             unknown.append(other[1])
         elif line.strip() or unknown:
             break
         blank = not line.strip()
+    unknown = [key for key in unknown if not (head and key.lower() in NOT_TOLD)]
     near = {key: difflib.get_close_matches(key.lower(), KEYS, n=1, cutoff=0.75) for key in unknown}
     if unknown and (head or any(near.values())):
         key = next((key for key in unknown if near[key]), unknown[0])
@@ -187,11 +182,14 @@ def short(title: str) -> str:
 
 
 class _Story(MarkdownIt):
-    """CommonMark, but nothing that is spoken can hide in a mark: an indented paragraph is no code, a tag no block."""
+    """CommonMark, GitHub's tables and strike-through; but nothing that is spoken can hide in a mark.
+
+    An indented paragraph is no code, a tag no block.
+    """
 
     def __init__(self) -> None:
         super().__init__("commonmark", {"maxNesting": DEEPEST})
-        self.disable(["code", "html_block"])
+        self.enable(["table", "strikethrough"]).disable(["code", "html_block"])
 
     def validateLink(self, url: str) -> bool:
         """``[Anna]: Hello`` is no reference to a page."""
@@ -200,7 +198,18 @@ class _Story(MarkdownIt):
 
 def plain(markdown: str) -> list[tuple[bool, str]]:
     """(is a heading, text without marks) of each block of a text that somebody marked up; none is empty."""
-    return [(is_heading, text) for is_heading, text in _texts(_Story(), UNSPOKEN_HTML.sub(" ", markdown)) if text]
+    return [(is_heading, text) for is_heading, text in _texts(_Story(), _told(markdown)) if text]
+
+
+def _told(markdown: str) -> str:
+    """The text without what is in no mark that Markdown knows, and is not spoken."""
+    return TIMES.sub(STAR, RAISED.sub(r"\2", FOOTNOTE.sub("", UNSPOKEN_HTML.sub(" ", markdown))))
+
+
+def _in_line(text: str) -> str:
+    """A single line, such as a title, without its marks; as it is where nothing would be left."""
+    (line,) = _Story().parseInline(_told(text))
+    return _words(line) or text
 
 
 def _blocks(markdown: str, title: str | None) -> tuple[str | None, list[str]]:
@@ -220,14 +229,16 @@ def _blocks(markdown: str, title: str | None) -> tuple[str | None, list[str]]:
 def _texts(story: MarkdownIt, markdown: str) -> Iterator[tuple[bool, str]]:
     """(is a heading, text) of each block, the number of a list's item included."""
     heading, number = False, ""
-    for token in story.parse(markdown):
+    tokens = iter(story.parse(markdown))
+    for token in tokens:
         if token.type == "heading_open":
             heading = token.markup != "-"  # a paragraph with a rule right below it is a paragraph
         elif token.type == "list_item_open" and token.info:
             number += f"{token.info}{token.markup} "
+        elif token.type == "table_open":
+            yield from ((False, row) for row in _rows(tokens))
         elif token.type == "inline":
-            text = re.sub(" +", " ", number + "".join(_piece(child) for child in token.children or []))
-            yield heading and not number and "\n" not in token.content, text.strip()
+            yield heading and not number and "\n" not in token.content, f"{number}{_words(token)}".strip()
             heading, number = False, ""
         elif token.type == "fence":
             told = token.info if token.markup[0] == "~" or " " in token.info.strip() else ""  # else code's language
@@ -236,6 +247,33 @@ def _texts(story: MarkdownIt, markdown: str) -> Iterator[tuple[bool, str]]:
         elif token.type == "list_item_close" and number:
             yield False, number.strip()
             number = ""
+
+
+def _rows(tokens: Iterator[Token]) -> Iterator[str]:
+    """A table's rows as they are told, up to its end: ``Name: Bob, Age: 42.`` Without rows its head is."""
+    rows: list[list[str]] = []
+    for token in tokens:
+        if token.type == "table_close":
+            break
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline":
+            rows[-1].append(_words(token))
+    head, *body = rows
+    for row in body or [head]:
+        named = [f"{name}: {cell}" if body and name else cell for name, cell in zip(head, row, strict=False) if cell]
+        if named:
+            yield f"{', '.join(named)}."
+
+
+def _words(inline: Token) -> str:
+    """The text of one block, without what is struck through and without the box of a task."""
+    struck, pieces = 0, []
+    for token in inline.children or []:
+        struck += {"s_open": 1, "s_close": -1}.get(token.type, 0)
+        pieces.append("" if struck else _piece(token))
+    text = re.sub(" +", " ", "".join(pieces)).strip().replace(STAR, "*")
+    return text[found.end() :] if (found := TASK.match(text)) else text
 
 
 def _piece(token: Token) -> str:

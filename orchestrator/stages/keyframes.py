@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -28,8 +29,12 @@ for a smaller model both are as much smaller.
 """
 SEEDS_A_ROLL = 1000
 """The variants of one roll count their seeds up from its first; those of the next roll begin this far on."""
-SETTING_LENGTH = 10_000  # characters
+SETTING_LENGTH, STORY_LENGTH = 10_000, 1_000_000  # characters
 STYLE_IGNORED = "style_ignored"
+STORYBOARD: Mapping[str, Any] = {
+    "engine": "storyboard", "model": {}, "engine_options": {}, "python": None, "fallback": (),
+}  # fmt: skip
+"""Settings of the engine that reads scenes, whichever draws the other pictures."""
 
 
 def make(making: Making) -> None:
@@ -68,7 +73,7 @@ def is_judged(profile: Mapping[str, Any]) -> bool:
 def drawing(making: Making) -> Draw:
     """How a shot of this film is drawn."""
     settings, look = making.settings("keyframes"), style(making.profile["film"]["style"])
-    size = picture_size(making)
+    size, scenes = picture_size(making), Scenes(making)
     variants = {"num_images_per_prompt": making.profile["gate"]["variants"]} if is_judged(making.profile) else {}
 
     def draw(shot: Mapping[str, Any], name: str, roll: int, advice: Sequence[str]) -> Item:
@@ -76,7 +81,7 @@ def drawing(making: Making) -> Draw:
         seed = (making.profile["film"]["seed"] + zlib.crc32(shot["prompt"].encode()) + roll * SEEDS_A_ROLL) % 2**32
 
         def said(engine: str) -> tuple[dict[str, Any], dict[str, Any]]:
-            prompt, options = request(making, shot, engine)
+            prompt, options = request(making, shot, engine, scenes)
             return {"prompts": [", ".join([prompt.rstrip(". "), *advice]) if advice else prompt]}, options
 
         item = making.run.work(
@@ -129,12 +134,46 @@ def _known(path: Path) -> Future[Path]:
     return future
 
 
-def request(making: Making, shot: Mapping[str, Any], engine: str) -> tuple[str, dict[str, Any]]:
+def request(making: Making, shot: Mapping[str, Any], engine: str, scenes: Scenes) -> tuple[str, dict[str, Any]]:
     """(prompt, engine_options) of a shot's picture, as an engine understands them."""
     if engine == "storyboard":  # it draws every word that it knows: looks and colours would be things
         own = making.settings("keyframes")["engine_options"].get("pictures")
-        return shot["prompt"], {} if own else panel_options(making, shot)
+        return shot["prompt"], {} if own else {"scene": scenes.of(shot)}
     return depiction(shot, making.bible, style(making.profile["film"]["style"])), {}
+
+
+class Scenes:
+    """What the storyboard's panels show: the whole story is read once, when the first panel is to be drawn.
+
+    So a panel depends on its own scene alone, and is drawn again only where a changed story changes that.
+    """
+
+    def __init__(self, making: Making) -> None:
+        self._making = making
+        self._guard = threading.Lock()
+        self._read: dict[int, Any] = {}
+
+    def of(self, shot: Mapping[str, Any]) -> Any:
+        """The engine option ``scene`` of a shot."""
+        with self._guard:  # panels are drawn side by side
+            if not self._read:
+                written = [one for one in self._making.shots if self._is_written(one)]
+                told = [one for one in self._making.shots if not self._is_written(one)]
+                self._read = self._scenes("scenes", told, story_told(self._making.source))
+                self._read |= self._scenes("scenes-written", written, world(self._making.bible))
+            return self._read[shot["number"]]
+
+    def _is_written(self, shot: Mapping[str, Any]) -> bool:
+        """Whether a model wrote the shot's prompt; what it wrote is English."""
+        return thinks(self._making.settings("scenes")) and shot["prompt"] != shot["text"]
+
+    def _scenes(self, name: str, shots: Sequence[Mapping[str, Any]], told: Mapping[str, str]) -> dict[int, Any]:
+        if not shots:
+            return {}
+        asked = {"prompts": [shot["prompt"] for shot in shots], **told}
+        settings = {**self._making.settings("keyframes"), **STORYBOARD}
+        item = self._making.run.work("keyframes", name, "image_generation", "read_scenes", asked, settings=settings)
+        return dict(zip((shot["number"] for shot in shots), item.output["scenes"], strict=True))
 
 
 def own_pictures(settings: Mapping[str, Any], shot: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,19 +182,18 @@ def own_pictures(settings: Mapping[str, Any], shot: Mapping[str, Any]) -> dict[s
     return {"pictures": Path(pictures).absolute(), "first_picture": shot["number"] - 1} if pictures else {}
 
 
-def panel_options(making: Making, shot: Mapping[str, Any]) -> dict[str, str]:
-    """The language of a shot's prompt, and what its words leave open. What a model wrote is English."""
-    if not thinks(making.settings("scenes")) or shot["prompt"] == shot["text"]:
-        return story_options(making.source)
-    names = [one["name"] for one in making.bible.get("characters", ())[:1]]
-    world = [*(making.bible.get(name) for name in ("place", "era")), *names]
-    setting = ". ".join(filter(None, world))
-    return {"language": "en", **({"setting": setting} if setting else {})}
+def story_told(source: Mapping[str, Any]) -> dict[str, str]:
+    """What the sentences of a story leave open: its language if it says one, where it opens, whom it is about."""
+    title, paragraphs = source["title"].replace("\n", " "), source["paragraphs"]
+    return {
+        "setting": "\n".join([title, *paragraphs[:1]]).strip()[:SETTING_LENGTH],
+        "story": "\n".join([title, *paragraphs])[:STORY_LENGTH],
+        **({"language": source["language"]} if source["language_given"] else {}),
+    }
 
 
-def story_options(source: Mapping[str, Any]) -> dict[str, str]:
-    """What a shot's own words leave open: the story's language if it says one, and where it opens."""
-    options = {"setting": "\n".join([source["title"], *source["paragraphs"][:1]]).strip()[:SETTING_LENGTH]}
-    if source["language_given"]:
-        options["language"] = source["language"]
-    return options
+def world(bible: Mapping[str, Any]) -> dict[str, str]:
+    """What prompts that a model wrote leave open: the place and era of the visual bible, and its main character."""
+    names = [one["name"] for one in bible.get("characters", ())[:1]]
+    setting = ". ".join(filter(None, [*(bible.get(name) for name in ("place", "era")), *names]))
+    return {"language": "en", "setting": setting[:SETTING_LENGTH]}

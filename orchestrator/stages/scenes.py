@@ -50,6 +50,8 @@ SHAPE = {
     ]
 }
 """What every list of shots has, an edited one too."""
+FOLLOWING = frozenset({"number", "start_s", "end_s", "num_frames", "text"})
+"""What of a shot follows the narration."""
 PHRASE_END = re.compile(r"[,;:،；：，、…–—-][\"'”’»)\]」』\s]*$")
 SENTENCE_END = re.compile(r"[.!?…。！？؟।]$")
 """In a speech, which is one line however many sentences it has."""
@@ -67,13 +69,14 @@ def make(making: Making) -> None:
     item = making.as_stored("scenes", "shots", SHAPE) or _planned(making)
     if item.edited:
         hold(item, _rules(), _misnumbered(item.document()["shots"]))
-    frames = sum(shot["num_frames"] for shot in item.document()["shots"])
+    frames = _frames(item.document()["shots"])
     wanted = whole_frames(making.duration_s, making.size["fps"])
     if frames != wanted:  # a film that ends before its narration does, or after it
         raise StorygenError(
             "invalid_request",
             f"The shots in scenes/shots/shots.json have {frames} frames together; the narration takes {wanted}.",
-            f"Make their num_frames add up to {wanted}; or --force scenes/shots makes the document anew.",
+            f"Make their num_frames add up to {wanted}; or --force scenes/shots makes the document anew, and yours is "
+            "kept in edited/scenes/shots.",
         )
     making.shots = [{**_undescribed(shot["text"]), **shot} for shot in item.document()["shots"]]
 
@@ -101,6 +104,10 @@ def _misnumbered(shots: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"shots/{wrong}/number is {shots[wrong]['number']}; it must be {wrong + 1}: shots are counted from 1"]
 
 
+def _frames(shots: Sequence[Mapping[str, Any]]) -> int:
+    return sum(shot["num_frames"] for shot in shots)
+
+
 def whole_frames(duration_s: float, fps: int) -> int:
     """Frames of a narration, the last one begun counted whole."""
     return math.ceil(round(duration_s * fps, 6))
@@ -124,9 +131,21 @@ def _planned(making: Making) -> Item:
         inputs["cut_after"] = shot_ideas.cut_proposals(making, texts, IDEAL_SHOT_S, (MIN_SHOT_S, MAX_SHOT_S))
         found, unseen = shot_ideas.picture_ideas(making, shots(**inputs))
         ideas = {str(number): idea for number, idea in found.items()}  # JSON has no other names
-    item = making.run.rule(
-        "scenes", "shots", VERSION, {**inputs, "ideas": ideas}, lambda: {"shots": pictured(shots(**inputs), ideas)}
-    )
+
+    def cut() -> dict[str, Any]:
+        return {"shots": pictured(shots(**inputs), ideas)}
+
+    told: list[str] = []
+
+    def renewed(edited: Mapping[str, Any]) -> dict[str, Any] | None:
+        if _frames(edited["shots"]) == whole_frames(making.duration_s, making.size["fps"]):
+            return None
+        own, said = carried_over(edited["shots"], cut()["shots"])
+        told.append(said)
+        return {"shots": own}
+
+    item = making.run.rule("scenes", "shots", VERSION, {**inputs, "ideas": ideas}, cut, renew=renewed)
+    item.warnings.extend(making.run.warn("scenes", "shots", "edits_carried_over", said) for said in told)
     for fault in unseen:
         message = f"{fault}; its picture follows its own words instead."
         item.warnings.append(making.run.warn("scenes", "shots", "shot_by_rules", message))
@@ -143,6 +162,29 @@ def pictured(shots: Sequence[Mapping[str, Any]], ideas: Mapping[str, Any]) -> li
         if shot["motion"]["kind"] == before["motion"]["kind"]:
             shot["motion"] = {**shot["motion"], "kind": COUNTER_MOVE[shot["motion"]["kind"]]}
     return seen
+
+
+def carried_over(
+    edited: Sequence[Mapping[str, Any]], fresh: Sequence[Mapping[str, Any]]
+) -> tuple[list[dict[str, Any]], str]:
+    """Fresh shots that look as the edited ones whose words are the same; and what to tell of it.
+
+    A shot's place and length are the fresh one's, for they follow the narration.
+    """
+    left: dict[str, list[Mapping[str, Any]]] = {}
+    for shot in edited:
+        left.setdefault(shot["text"], []).append(shot)
+    found = []
+    for shot in fresh:
+        own = left[shot["text"]].pop(0) if left.get(shot["text"]) else {}
+        found.append({**shot, **{name: value for name, value in own.items() if name not in FOLLOWING}})
+    lost = sorted(shot["number"] for shots in left.values() for shot in shots)
+    said = (
+        f"The narration's length changed after shots.json was edited, so the shots were cut anew; those whose words "
+        f"are the same, {len(edited) - len(lost)} of {len(edited)}, look as you said."
+    )
+    others = f" Not carried over, for their words have changed: your shots {', '.join(map(str, lost))}." if lost else ""
+    return found, said + others
 
 
 def _undescribed(text: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engines.speech_synthesis import _espeak_library
+from engines.speech_synthesis import _espeak_library, _pauses
 from engines.speech_synthesis._reading import reading
 from engines.speech_synthesis._scripts import unread
 from engines.speech_synthesis._word_times import Anchor, timed
@@ -224,6 +224,8 @@ def test_a_word_after_emoji_and_combining_marks_is_timed_by_its_own_event(speak:
         ("en", "No. 5 vs. No. 6, i.e. both.", "number 5 versus number 6, that is both."),
         ("en", "It cost $1,234.56, £1 or €5 million.",
          "It cost 1,234 dollars and 56 cents, 1 pound or 5 million euros."),
+        ("en", "On 3/4/2021 and 12/24/1812, 3/4 of it.", "On 3 4 2021 and 12 24 18 12, three quarters of it."),
+        ("de", "Es war 1/2 davon.", "Es war ein halb davon."),
         ("en", "In 1812, 1905 and 1900.", "In 18 12, 19 oh 5 and 19 hundred."),
         ("de", "Bis zum 1. Januar 1812, z. B. um 10:30 Uhr.",
          "Bis zum ersten Januar 18hundert 12, zum Beispiel um 10 Uhr 30."),
@@ -250,7 +252,7 @@ def test_short_forms_are_read_as_a_reader_says_them_and_stay_as_written(
     ("language", "text"),
     [
         ("en", "So did I. Then it cost $3.5 at no. 5; call 555-1812 or 1812.5, $1,23."),
-        ("en", "It was Mark St. He left. The 1920s, 1,812 and 12/5/1812."),
+        ("en", "It was Mark St. He left. The 1920s, 1,812, 24/7 and a/b/c."),
         ("fr", "Dr. Smith met Mr. Hill in 1812."),
         ("de", "Am 45. Mai kamen 3. Dann 28. Tage."),
     ],
@@ -264,6 +266,68 @@ def test_a_title_makes_no_pause_and_a_sentence_does(speak: Speak) -> None:
     title, sentence = (speak(text)["words"] for text in ("Then Dr. Smith left.", "Then dust. Smith left."))
     assert title[2]["start_s"] - title[1]["end_s"] < 0.05
     assert sentence[2]["start_s"] - sentence[1]["end_s"] > 0.2
+
+
+def pause_after(output: dict[str, Any], word: str) -> float:
+    """Seconds of silence behind the first word that ends so."""
+    number = next(number for number, each in enumerate(output["words"]) if each["word"].endswith(word))
+    found: float = output["words"][number + 1]["start_s"] - output["words"][number]["end_s"]
+    return found
+
+
+@pytest.mark.parametrize("speed", [0.7, 1.0, 1.6])
+@pytest.mark.parametrize(
+    ("language", "text", "asked", "comma"),
+    [
+        ("en", '"Is he hurt?" asked the doctor, and sat down.', '"', ","),
+        ("en", '"Go home!" cried the doctor, and sat down.', '"', ","),
+        ("it", "«Che ore sono?» chiedeva il vecchio, e rideva.", "»", ","),
+        ("de", "„Was soll ich tun?“, fragte der Sohn, und ging.", "“,", "Sohn,"),
+        ("fr", "« Qui est là ? » demanda le vieux, et il riait.", "»", ","),
+    ],
+)
+def test_who_asks_is_said_after_a_pause_like_a_commas(
+    speak: Speak, language: str, text: str, asked: str, comma: str, speed: float
+) -> None:
+    output = speak(text, language=language, speed=speed)
+    assert pause_after(output, asked) == pytest.approx(pause_after(output, comma), rel=0.3, abs=0.05)
+    assert_in_order(output)
+    for before, word in pairwise(output["words"]):  # no cut went through a word
+        if word["start_s"] - before["end_s"] > 0.1:
+            assert rms(output, before["end_s"] + 0.02, word["start_s"] - 0.06) < 0.004
+            assert rms(output, word["start_s"], word["end_s"]) > 0.01
+
+
+def test_a_sentence_after_a_quotation_keeps_its_pause(speak: Speak) -> None:
+    told = speak('"Is he hurt?" Asked the doctor, and sat down.')
+    assert pause_after(told, '"') > 2 * pause_after(told, ",")
+    waiting = speak("Wait... what, no?")
+    assert pause_after(waiting, "...") > 1.3 * pause_after(waiting, ",")
+
+
+def test_chinese_pauses_are_as_long_as_english_ones(speak: Speak) -> None:
+    chinese, english = speak("小鸟说，你好。他走了。", language="zh"), speak("The bird said, hello. He went.")
+    assert pause_after(chinese, "，") == pytest.approx(pause_after(english, ","), rel=0.15)
+    assert pause_after(chinese, "。") == pytest.approx(pause_after(english, "."), rel=0.3)
+
+
+@given(st.lists(st.tuples(st.integers(700, 4000), st.integers(600, 6000)), min_size=1, max_size=5), st.floats(0.3, 2.5))
+def test_no_sound_is_lost_where_pauses_change_and_events_keep_their_words(
+    parts: list[tuple[int, int]], times: float
+) -> None:
+    rate, pcm, events = 8000, b"", []
+    for number, (sound, silence) in enumerate(parts):
+        events.append(_espeak_library.Event(number, len(pcm) // 2, is_end=False))
+        pcm += (1000 + number).to_bytes(2, "little") * sound + bytes(2 * silence)
+    made = _pauses.paced(_espeak_library.Speech(pcm, rate, events), lambda place: times)
+    heard, before = np.frombuffer(made.pcm, "<i2"), np.frombuffer(pcm, "<i2")
+    assert list(heard[heard != 0]) == list(before[before != 0])
+    for number, event in enumerate(made.events):
+        assert heard[event.sample] == 1000 + number
+        assert event.sample == 0 or heard[event.sample - 1] != 1000 + number
+    silences = [round(times * silence) for _, silence in parts[:-1]]
+    whole = sum(sound for sound, _ in parts) + sum(silences) + parts[-1][1]
+    assert len(heard) == pytest.approx(whole, abs=2 * len(parts))
 
 
 @given(text=TEXTS, language=st.sampled_from(["en", "de", "cs", "fr", "cmn"]))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import SCHEMAS, output_of
+from support import SCHEMAS, output_of, result_of, worker
 
 from runtime import registry, validation
 from runtime.errors import WorkerError
@@ -76,7 +76,7 @@ def test_the_best_way_that_fits_is_recommended(
     from engines.model_management._fitting import recommendation
     from engines.model_management._hardware import Hardware
 
-    found = recommendation(family, Hardware(**hardware))
+    found = recommendation(family, Hardware(**hardware), {})
     assert found["model"]["id"] == table.hub_id(alias)
     assert (found["model"]["quantization"], found["options"]) == (quantization, {"device": device, "offload": offload})
     assert found["vram_gb"] <= hardware["vram_gb"]
@@ -89,6 +89,57 @@ def test_where_nothing_fits_it_says_what_the_least_takes(tmp_path: Path) -> None
     assert (found["engine"], found["model"], found["options"]) == (None, None, None)
     assert "9 GB of GPU memory" in found["why"]
     assert "ken_burns" in found["why"]
+
+
+def test_what_is_here_already_needs_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from engines.model_management._fitting import recommendation
+    from engines.model_management._hardware import Hardware
+    from engines.model_management._present import present_gb
+
+    blobs = tmp_path / "models--Lightricks--LTX-Video" / "blobs"
+    blobs.mkdir(parents=True)
+    with open(blobs / "weights", "wb") as file:
+        file.truncate(28_400_000_000)  # takes no room: nothing is written
+    full = Hardware("a card", 48, 64, 2.0)
+    assert recommendation("video_generation", full, {})["model"] is None
+    here = present_gb(tmp_path)
+    assert here == {"Lightricks/LTX-Video": 28.4}
+    found = recommendation("video_generation", full, here)
+    assert (found["model"]["id"], found["disk_gb"], found["lacking_gb"]) == ("Lightricks/LTX-Video", 28.4, 0)
+
+
+def test_models_that_have_no_room_together_are_said_with_the_sum(tmp_path: Path) -> None:
+    fields = {"family": None, "hardware": machine(48, disk_gb=40)}
+    request = {"v": 1, "op": "recommend", "input": fields, "options": {}}
+    result = result_of(worker("model_management", request, "--output-dir", str(tmp_path)))
+    (warning,) = result["warnings"]
+    total = sum(row["lacking_gb"] for row in result["output"]["recommendations"])
+    assert f"{total:.3g} GB" in warning["message"]
+    assert "40 GB" in warning["message"]
+    fields["hardware"] = machine(48, disk_gb=400)
+    assert result_of(worker("model_management", request, "--output-dir", str(tmp_path)))["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "within"),
+    [("HF_HUB_CACHE", "cache", "cache"), ("HF_HOME", "home", "home/hub"), ("HOME", "me", "me/.cache/huggingface/hub")],
+)
+def test_models_are_looked_for_where_they_are_downloaded_to(
+    name: str, value: str, within: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engines.model_management.catalogue import FOLDERS, _models_folder
+
+    for each, _ in FOLDERS:
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(name, str(tmp_path / value))
+    assert _models_folder({}) == tmp_path / within
+
+
+def test_every_model_that_an_engine_knows_is_in_the_table() -> None:
+    from engines.video_generation._ltx_facts import MODELS
+
+    known = {row["id"] for row in table.rows() if row["engine"] == "ltx_video"}
+    assert known == {name for name in MODELS if "*" not in name}
 
 
 def test_this_machine_is_looked_at_with_nvidias_own_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,6 +199,7 @@ def test_a_configuration_may_be_toml(tmp_path: Path) -> None:
         ({"text_generation": {"model": {"id": "llama-3.1-8b"}}}, "warnings", "/model/id", "gated"),
         ({"text_generation": {"model": {"id": "me/own"}}}, "warnings", "/model/id", "me/own"),
         ({"text_generation": {"options": {"offload": "model"}}}, "warnings", "/offload", "cannot offload"),
+        ({"video_generation": {"model": {"id": "ltx-video-0.9.5"}}}, "warnings", "/model", "24 GB of GPU memory"),
         ({"text_generation": {}}, "recommendations", "/model", "int4: about 7 GB"),
         ({"text_generaton": {}}, "errors", "/families/text_generaton", "text_generation"),
     ],
@@ -158,7 +210,7 @@ def test_what_is_wrong_with_a_configuration_is_pointed_at(
     from engines.model_management._configuration import check
     from engines.model_management._hardware import Hardware
 
-    found = check({"v": 1, "families": families}, Hardware("a card", 8, 64, None))
+    found = check({"v": 1, "families": families}, Hardware("a card", 8, 64, None), {})
     assert any(row["pointer"].endswith(pointer) and said in row["message"] for row in found[kind]), found
 
 

@@ -2,84 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import Hub, Model, hub
+from hub_server import Hub, Model
+from model_asking import CONFIG, SMALL, TINY, WEIGHTS, Asked, content, serving, well
 from support import result_of, worker
 
-from orchestrator.errors import StorygenError
 from orchestrator.worker import Worker
 from runtime.errors import WorkerError
 
 pytestmark = pytest.mark.models
-WEIGHTS = random.Random(7).randbytes(3_000_000)
-SMALL = random.Random(8).randbytes(300_000)
-CONFIG = b'{"architectures": ["LlamaForCausalLM"]}'
-TINY = {"config.json": CONFIG, "model.safetensors": WEIGHTS, "pytorch_model.bin": WEIGHTS, "README.md": b"# Tiny"}
-
-
-class Asked:
-    """A warm worker whose models live in a folder of its own."""
-
-    def __init__(self, server: Worker, folder: Path, state: Hub) -> None:
-        self.server, self.folder, self.hub = server, folder, state
-        self.events: list[dict[str, Any]] = []
-        self.warnings: list[dict[str, str]] = []
-
-    def __call__(self, op: str, *, on_event: Any = None, offline: bool = False, **fields: Any) -> dict[str, Any]:
-        options = {"models_dir": str(self.folder), "offline": offline}
-        self.events.clear()
-        request = {"v": 1, "op": op, "input": fields, "options": options}
-        result = self.server.request(request, on_event or self.events.append)
-        self.warnings = result["warnings"]
-        output: dict[str, Any] = result["output"]
-        return output
-
-    def refusal(self, op: str, **fields: Any) -> StorygenError:
-        with pytest.raises(StorygenError) as caught:
-            self(op, **fields)
-        return caught.value
-
-    def cancelled_after(self, number: int, name: str) -> None:
-        """Download, and take it back once so many bytes have come."""
-
-        def on_event(event: dict[str, Any]) -> None:
-            if event["type"] == "progress" and event["stage"] == "download" and event["current"] >= number:
-                self.server.cancel()
-
-        with pytest.raises(StorygenError) as caught:
-            self("download", id=name, on_event=on_event)
-        assert caught.value.code == "cancelled"
 
 
 @pytest.fixture(scope="module")
-def serving() -> Iterator[tuple[Worker, Hub]]:
-    with hub() as state, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_ENDPOINT", state.address)
-        patch.setenv("HF_TOKEN", "hf_not_a_real_token")
-        patch.delenv("STORYGEN_MODELS_DIR", raising=False)
-        with Worker("model_management") as server:
-            yield server, state
+def served() -> Iterator[tuple[Worker, Hub]]:
+    with serving() as both:
+        yield both
 
 
 @pytest.fixture
-def ask(serving: tuple[Worker, Hub], tmp_path: Path) -> Asked:
-    server, state = serving
-    state.behave()
-    state.models = {"somebody/tiny": Model(dict(TINY))}
-    return Asked(server, tmp_path / "models ž", state)
-
-
-def content(folder: str, name: str) -> bytes:
-    return (Path(folder) / name).read_bytes()
+def ask(served: tuple[Worker, Hub], tmp_path: Path) -> Asked:
+    return well(served, tmp_path)
 
 
 # Downloading
@@ -104,6 +51,9 @@ def test_progress_is_in_bytes_and_ends_at_the_sum(ask: Asked) -> None:
     counts = [event["current"] for event in steps]
     assert counts == sorted(counts)
     assert counts[-1] == total
+    compared = [event for event in ask.events if event["type"] == "progress" and event["stage"] == "run"]
+    assert {(event["unit"], event["total"]) for event in compared} == {("bytes", total)}
+    assert compared[-1]["current"] == total
 
 
 def test_a_second_download_asks_for_no_file(ask: Asked) -> None:
@@ -212,152 +162,36 @@ def test_another_commit_costs_only_what_changed(ask: Asked) -> None:
         "1" * 40: [],
         "2" * 40: ["main"],
     }
+    assert row["outdated_bytes"] == len(CONFIG)
     removed = ask("remove", id="somebody/tiny", revision="1" * 40)
     assert removed["freed_bytes"] == len(CONFIG)
     assert not Path(first["folder"]).exists()
     assert content(second["folder"], "model.safetensors") == WEIGHTS
 
 
-# Faults
-
-
-@pytest.mark.parametrize(
-    ("status", "header", "code", "exit_code"),
-    [
-        (401, "GatedRepo", "gated_model", 77),
-        (403, "GatedRepo", "gated_model", 77),
-        (403, "", "gated_model", 77),
-        (401, "", "auth_rejected", 77),
-        (404, "RepoNotFound", "model_not_found", 69),
-        (410, "", "provider_rejected", 76),
-        (429, "", "rate_limited", 75),
-        (503, "", "provider_unavailable", 75),
-    ],
-)
-def test_a_hub_that_refuses(ask: Asked, status: int, header: str, code: str, exit_code: int) -> None:
-    ask.hub.models["somebody/tiny"].refuse = (status, header)
-    error = ask.refusal("download", id="somebody/tiny")
-    assert (error.code, error.exit_code) == (code, exit_code)
-    assert "somebody/tiny" in error.message
-    assert "hf_not_a_real_token" not in error.message
-    if header == "GatedRepo":
-        assert "HF_TOKEN" in str(error.hint)
-        assert f"{ask.hub.address}/somebody/tiny" in str(error.hint)
-
-
-@pytest.mark.parametrize(
-    ("fields", "code", "said"),
-    [
-        ({"id": "somebody/else"}, "model_not_found", "somebody/else"),
-        ({"id": "somebody/tiny", "revision": "v9"}, "model_not_found", "v9"),
-        ({"id": "no id at all"}, "invalid_request", "no id at all"),
-        ({"id": "somebody/tiny", "precision": "fp16"}, "model_not_found", "fp16"),
-        ({"id": "somebody/tiny", "allow_patterns": ["vae/*"]}, "invalid_request", "vae/*"),
-        ({"id": "somebody/tiny", "allow_patterns": ["*.bin"]}, "model_not_found", "pytorch_model.bin"),
-    ],
-)
-def test_a_wish_that_cannot_be_met(ask: Asked, fields: dict[str, Any], code: str, said: str) -> None:
-    error = ask.refusal("download", **fields)
-    assert error.code == code
-    assert said in error.message
-    assert error.hint
-    assert not ask.folder.exists()
-
-
-def test_a_listed_file_that_is_not_there_is_said(ask: Asked) -> None:
-    ask.hub.lost.add("model.safetensors")
-    error = ask.refusal("download", id="somebody/tiny")
-    assert (error.code, error.exit_code) == ("model_not_found", 69)
-    assert "model.safetensors" in error.message
-
-
-def test_a_gated_model_is_refused_before_anything_is_downloaded(ask: Asked) -> None:
+def test_the_hubs_word_counts_of_whether_a_model_is_gated(ask: Asked) -> None:
+    assert ask("download", id="somebody/tiny", dry_run=True)["gated"] is False
     ask.hub.models["somebody/tiny"].gated = True
-    assert ask.refusal("download", id="somebody/tiny", dry_run=True).code == "gated_model"
-    assert ask.refusal("download", id="somebody/tiny", revision="1" * 40).code == "gated_model"
+    ask.hub.instead["auth-check"] = (200, b"{}", {})  # and its terms were accepted
+    assert ask("download", id="somebody/tiny", dry_run=True)["gated"] is True
 
 
-@pytest.mark.parametrize("evil", ["content", "name"])
-def test_a_name_that_would_leave_the_folder_is_refused(ask: Asked, evil: str) -> None:
-    model = ask.hub.models["somebody/tiny"]
-    if evil == "name":
-        model.files["../../../evil.json"] = b"{}"
-    else:
-        model.hashes["config.json"] = "../../../evil"
-    error = ask.refusal("download", id="somebody/tiny")
-    assert error.code == "provider_rejected"
-    assert not ask.folder.exists()
+def test_an_engine_takes_the_short_name_of_a_model(tmp_path: Path) -> None:
+    from weights import files
 
-
-def test_offline_is_honest(ask: Asked) -> None:
-    error = ask.refusal("download", id="somebody/tiny", offline=True)
-    assert error.code == "model_not_found"
-    assert ask.hub.asked == []
-    done = ask("download", id="somebody/tiny")
-    ask.hub.asked.clear()
-    again = ask("download", id="somebody/tiny", offline=True)
-    assert again["folder"] == done["folder"]
-    assert [file["name"] for file in again["files"]] == ["config.json", "model.safetensors"]
-    assert [warning["code"] for warning in ask.warnings] == ["offline"]
-    assert ask.hub.asked == []
-    assert ask.refusal("verify", id="somebody/tiny", offline=True).code == "network"
-
-
-def test_a_hub_that_cannot_be_reached(tmp_path: Path) -> None:
-    request = {"v": 1, "op": "download", "input": {"id": "somebody/tiny"}, "options": {"models_dir": str(tmp_path)}}
-    done = worker("model_management", request, env={"HF_ENDPOINT": "http://127.0.0.1:9"})
-    assert result_of(done)["error"]["code"] == "network"
-    assert "http://127.0.0.1:9" in result_of(done)["error"]["message"]
-    assert done.returncode == 75
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 1 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    if sys.platform != "linux" or subprocess.run(command, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting a small disk is not permitted here")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
-def test_a_disk_that_is_too_small_is_said_before(ask: Asked, small_disk: Path) -> None:
-    ask.folder = small_disk / "models"
-    error = ask.refusal("download", id="somebody/tiny")
-    assert (error.code, error.exit_code) == ("output_failed", 73)
-    assert "0.003 GB" in error.message
-    assert ask.hub.ranges("model.safetensors") == []
-
-
-def test_a_disk_that_fills_up_meanwhile_keeps_what_came(ask: Asked, small_disk: Path) -> None:
-    ask.folder = small_disk / "models"
-    ask.hub.models["somebody/tiny"] = Model({"config.json": CONFIG, "model.safetensors": SMALL})
-    ask.hub.hold_after["model.safetensors"] = 65_536
-    (small_disk / "ballast").touch()
-
-    def on_event(event: dict[str, Any]) -> None:
-        if event["type"] == "progress" and event["stage"] == "download" and ask.hub.held.is_set():
-            with contextlib.suppress(OSError), open(small_disk / "ballast", "wb", buffering=0) as file:
-                for _ in range(1 << 8):
-                    file.write(bytes(4096))
-            ask.hub.go_on.set()
-
-    with pytest.raises(StorygenError) as caught:
-        ask("download", id="somebody/tiny", on_event=on_event)
-    assert caught.value.code == "output_failed"
-    (small_disk / "ballast").unlink()
-    ask.hub.behave()
-    assert content(ask("download", id="somebody/tiny")["folder"], "model.safetensors") == SMALL
+    lies = tmp_path / "Lightricks" / "LTX-Video"
+    lies.mkdir(parents=True)
+    assert files.folder("ltx-video", None, {"models_dir": str(tmp_path)}) == lies
+    with pytest.raises(WorkerError, match=r"Lightricks/LTX-Video-0\.9\.5 is neither"):
+        files.folder("ltx-video-0.9.5", None, {"models_dir": str(tmp_path)})
 
 
 # Verifying
 
 
 def test_a_damaged_file_is_found_removed_and_comes_again_alone(ask: Asked) -> None:
-    ask.hub.spoiled["model.safetensors"] = WEIGHTS[:-1] + b"?"
-    ask("download", id="somebody/tiny")
+    folder = ask("download", id="somebody/tiny")["folder"]
+    (Path(folder) / "model.safetensors").resolve().write_bytes(WEIGHTS[:-1] + b"?")
     found = ask("verify", id="somebody/tiny", remove_damaged=True)
     assert not found["whole"]
     assert [(row["name"], row["algorithm"]) for row in found["damaged"]] == [("model.safetensors", "sha256")]
@@ -393,10 +227,12 @@ def test_of_several_models_in_one_repository_only_the_patterns_say_what_is_missi
 def test_a_full_precision_is_verified_as_such(ask: Asked) -> None:
     weights = {"model.safetensors": WEIGHTS, "model.fp16.safetensors": SMALL}
     ask.hub.models["somebody/tiny"] = Model({"config.json": CONFIG, **weights})
-    half = ask("download", id="somebody/tiny", dry_run=True)
+    half = ask("download", id="somebody/tiny", precision="fp16", dry_run=True)
     assert (half["precision"], half["total_bytes"]) == ("fp16", len(CONFIG) + len(SMALL))
-    ask("download", id="somebody/tiny", precision="full")
-    assert ask("verify", id="somebody/tiny")["whole"]
+    for precision in (None, "fp16"):
+        done = ask("download", id="somebody/tiny", precision=precision)
+        assert ask("verify", id="somebody/tiny")["whole"]
+        assert ask("remove", id="somebody/tiny")["freed_bytes"] == done["total_bytes"]
 
 
 def test_a_file_that_was_cut_short_here_comes_again_by_itself(ask: Asked) -> None:
@@ -407,123 +243,33 @@ def test_a_file_that_was_cut_short_here_comes_again_by_itself(ask: Asked) -> Non
     assert content(done["folder"], "model.safetensors") == WEIGHTS
 
 
+def test_a_folder_that_was_put_there_by_hand_is_verified_too(ask: Asked) -> None:
+    by_hand = ask.folder / "somebody" / "tiny"
+    by_hand.mkdir(parents=True)
+    (by_hand / "config.json").write_bytes(CONFIG)
+    (by_hand / "model.safetensors").write_bytes(WEIGHTS[:-1] + b"?")
+    found = ask("verify", id="somebody/tiny")
+    assert (found["folder"], found["commit"], found["checked"]) == (str(by_hand), "1" * 40, 2)
+    assert [row["name"] for row in found["damaged"]] == ["model.safetensors"]
+    error = ask.refusal("verify", id="somebody/tiny", remove_damaged=True)
+    assert (error.code, str(by_hand) in error.message) == ("invalid_request", True)
+    assert (by_hand / "model.safetensors").exists()
+    (by_hand / "model.safetensors").write_bytes(WEIGHTS)
+    assert ask("verify", id="somebody/tiny")["whole"]
+
+
+def test_a_damaged_content_that_two_commits_share_comes_again_for_both(ask: Asked) -> None:
+    ask("download", id="somebody/tiny")
+    ask.hub.models["somebody/tiny"] = Model({**TINY, "config.json": b"{}"}, commit="2" * 40)
+    folder = ask("download", id="somebody/tiny")["folder"]
+    (Path(folder) / "model.safetensors").resolve().write_bytes(WEIGHTS[:-1] + b"?")
+    assert ask("verify", id="somebody/tiny", remove_damaged=True)["removed"]
+    assert content(ask("download", id="somebody/tiny")["folder"], "model.safetensors") == WEIGHTS
+    assert ask("verify", id="somebody/tiny")["whole"]
+
+
 def test_what_is_not_here_cannot_be_verified_or_removed(ask: Asked) -> None:
     for op in ("verify", "remove"):
         error = ask.refusal(op, id="somebody/tiny")
         assert error.code == "model_not_found"
         assert "somebody/tiny" in error.message
-
-
-# Listing and removing
-
-
-def test_the_list_says_what_is_here_and_removing_makes_room(ask: Asked) -> None:
-    assert ask("list")["models"] == []
-    by_hand = ask.folder / "me" / "own"
-    by_hand.mkdir(parents=True)
-    (by_hand / "config.json").write_bytes(CONFIG)
-    done = ask("download", id="somebody/tiny")
-    found = ask("list")
-    assert [row["id"] for row in found["models"]] == ["somebody/tiny", "me/own"]
-    row = found["models"][0]
-    assert (row["bytes"], row["folder"]) == (done["total_bytes"], done["folder"])
-    assert row["family"] == "text_generation"
-    assert row["downloaded"].startswith("20")
-    assert found["total_bytes"] == done["total_bytes"] + len(CONFIG)
-    assert ask("remove", id="somebody/tiny", dry_run=True)["freed_bytes"] == done["total_bytes"]
-    assert Path(done["folder"]).exists()
-    assert ask("remove", id="somebody/tiny")["commits"] == ["1" * 40]
-    assert not (ask.folder / "models--somebody--tiny").exists()
-    assert "by hand" in str(ask.refusal("remove", id="me/own").hint)
-    assert [row["id"] for row in ask("list", id="me/own")["models"]] == ["me/own"]
-
-
-def test_removing_takes_along_what_was_begun(ask: Asked) -> None:
-    ask.hub.hold_after["model.safetensors"] = 2_000_000
-    ask.cancelled_after(1_000_000, "somebody/tiny")
-    assert ask("remove", id="somebody/tiny")["freed_bytes"] >= 1_000_000
-    assert not list(ask.folder.rglob("*.incomplete"))
-
-
-# Choosing
-
-
-def entries(*names: str) -> list[Any]:
-    from engines.model_management._choice import Entry
-
-    return [Entry(name, 1, "a" * 40) for name in names]
-
-
-SDXL = (
-    "model_index.json", "sd_xl_base_1.0.safetensors", "LICENSE.md", "README.md", "scheduler/scheduler_config.json",
-    "unet/config.json", "unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors",
-    "unet/model.onnx", "vae/config.json", "vae/diffusion_pytorch_model.safetensors",
-    "vae_1_0/diffusion_pytorch_model.fp16.safetensors", "tokenizer/merges.txt",
-    "text_encoder/model.safetensors", "text_encoder/model.fp16.safetensors", "text_encoder/pytorch_model.bin",
-)  # fmt: skip
-INDEX = {
-    "_class_name": "StableDiffusionXLPipeline", "unet": ["diffusers", "X"], "vae": ["diffusers", "X"],
-    "tokenizer": ["t", "X"], "text_encoder": ["t", "X"], "scheduler": ["d", "X"], "image_encoder": [None, None],
-}  # fmt: skip
-COMMON = {
-    "model_index.json", "LICENSE.md", "scheduler/scheduler_config.json", "unet/config.json", "vae/config.json",
-    "tokenizer/merges.txt", "vae/diffusion_pytorch_model.safetensors",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("wanted", "variant", "said"), [(None, ".fp16", "fp16"), ("fp16", ".fp16", "fp16"), ("full", "", "full")]
-)
-def test_of_a_pipeline_one_precision_of_the_parts_that_it_names(wanted: str | None, variant: str, said: str) -> None:
-    from engines.model_management._choice import choose
-
-    found = choose(entries(*SDXL), INDEX, wanted, None)
-    weights = {f"unet/diffusion_pytorch_model{variant}.safetensors", f"text_encoder/model{variant}.safetensors"}
-    assert {entry.name for entry in found.entries} == COMMON | weights
-    assert found.precision == said
-
-
-SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json")
-FP16 = ("model.fp16-00001-of-00002.safetensors", "model.fp16-00002-of-00002.safetensors")
-
-
-@pytest.mark.parametrize(
-    ("names", "chosen"),
-    [
-        ((*SHARDS, "consolidated.safetensors", "original/consolidated.00.pth"), SHARDS),
-        ((*SHARDS, "model.safetensors"), ("model.safetensors",)),
-        ((*SHARDS, *FP16, "model.safetensors.index.fp16.json"), (*FP16, "model.safetensors.index.fp16.json")),
-        (("model.bin", "vocabulary.json", "config.json"), ("model.bin", "vocabulary.json", "config.json")),
-        (("my_lora.safetensors", "preview.png"), ("my_lora.safetensors",)),
-        (("model.non_ema.safetensors", "model.safetensors"), ("model.safetensors",)),
-    ],
-)
-def test_the_same_weights_come_once(names: tuple[str, ...], chosen: tuple[str, ...]) -> None:
-    from engines.model_management._choice import choose
-
-    assert {entry.name for entry in choose(entries(*names), None, None, None).entries} == set(chosen)
-
-
-@pytest.mark.parametrize(
-    ("names", "code"),
-    [
-        (("pytorch_model.bin", "config.json"), "model_not_found"),
-        (("model.bin", "config.json"), "model_not_found"),
-        (("sd.ckpt",), "model_not_found"),
-        (("q4.gguf", "config.json"), "model_not_found"),
-        (("a.safetensors", "b.safetensors"), "invalid_request"),
-    ],
-)
-def test_what_cannot_be_chosen_is_named(names: tuple[str, ...], code: str) -> None:
-    from engines.model_management._choice import choose
-
-    with pytest.raises(WorkerError, match=names[0]) as caught:
-        choose(entries(*names), None, None, None)
-    assert caught.value.code == code
-
-
-def test_patterns_say_which_of_several_weights_are_meant() -> None:
-    from engines.model_management._choice import choose
-
-    found = choose(entries("a.safetensors", "b.safetensors", "c.bin"), None, None, ["b.*", "c.*"])
-    assert [entry.name for entry in found.entries] == ["b.safetensors"]

@@ -19,17 +19,15 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from PIL import Image, ImageCms
 from referencing import Registry, Resource
+from support import result_of, worker
 
 from engines.image_generation._composition import place
 from engines.image_generation._concepts import concepts
-from engines.image_generation._glyphs import outline
 from engines.image_generation._pictograms import figure
 from engines.image_generation._places import PLACES, draw_panel
-from engines.image_generation._scene import HOURS, MOODS, PLACE_OF, THINGS, WEATHER, Scene, read_scene
-from engines.image_generation._words import FOLDER, Lexicon, read_words
+from engines.image_generation._scene import MOODS, THINGS, Scene, read_scene
 from engines.image_generation.storyboard import Engine
 from media.pictures import cover_box, list_pictures, open_picture
-from orchestrator.stages.keyframes import story_options
 from runtime.context import Context
 from runtime.errors import WorkerError
 
@@ -126,118 +124,6 @@ def test_gradients_are_dithered_so_that_they_show_no_bands() -> None:
     assert np.abs(rows - canvas.pixels[:, 0, 0]).max() < 0.25  # undithered, rows would be off by up to half a level
 
 
-# --- words ------------------------------------------------------------------------------------------------------------
-
-
-def concepts_of(text: str, language: str | None) -> set[str]:
-    return {name.concept for name in read_words(text, language) if name.outright and not name.denied}
-
-
-INFLECTED = {
-    "en": ("Two crows dropped pebbles by the wells; children and mice ran to the forests.", "🐦‍⬛ 🪨 🧒 🐁 forest"),
-    "cs": (
-        "Dědečkovi rostla v zahradách řepa, psovi a kočkám bylo v lese veselo pod hvězdami.",
-        "👴 garden 🫜 🐕 🐈 forest ⭐",
-    ),
-    "de": ("Die Mädchen sahen Sterne über den Häusern und Wäldern und gaben den Löwen Brote.", "👧 ⭐ 🏠 forest 🦁 🍞"),
-    "fr": (
-        "Les pêcheurs et leurs filles virent des étoiles, des bateaux et des oiseaux près des forêts.",
-        "🧔 👧 ⭐ ⛵ 🐦 forest",
-    ),
-    "zh": ("小青蛙坐在井边，看见乌鸦把石子放进水罐，森林里有老虎。", "🐸 well 🐦‍⬛ 🪨 🏺 forest 🐅"),
-    "ar": ("رأى الفأر الأسد والطيور في الغابة، وللصيادين شبكة وحبال.", "🐁 🦁 🐦 forest 🧔 🥅 🪢"),
-    "ru": ("Старики и внучка тянули репку, а мышка бежала по лесу с хлебом.", "👧 🫜 🐁 forest 🍞"),
-    "pl": ("Babcia z dziadkiem poszli do lasu, a wrona zobaczyła kamienie i dzban.", "👵 forest 🐦‍⬛ 🪨 🏺"),
-    "ja": ("カラスは森で小石と水差しを見つけ、王様は海へ行った。", "🐦‍⬛ forest 🪨 🏺 🫅 sea"),
-    "ko": ("할아버지는 숲에서 까마귀를 보고 바다로 갔다.", "👴 forest 🐦‍⬛ sea"),
-    "he": ("האריה והעכבר הלכו ליער.", "🦁 🐁 forest"),
-    "hi": ("राजा जंगल में शेर से मिला.", "🫅 forest 🦁"),
-}
-
-
-@pytest.mark.parametrize("language", INFLECTED)
-def test_things_are_found_in_any_form_and_language(language: str) -> None:
-    text, wanted = INFLECTED[language]
-    assert set(wanted.split()) <= concepts_of(text, language)
-    assert set(wanted.split()) <= concepts_of(text, None)  # and without being told the language
-    assert set(wanted.split()) <= concepts_of(text, "tlh")  # or told one that nobody has words for
-
-
-DRY = {
-    "en": "It hadn't rained since spring.",
-    "cs": "Od jara vůbec nepršelo.",
-    "de": "Seit Wochen fiel kein Regen.",
-    "fr": "Depuis le matin il n'avait pas plu.",
-    "zh": "三年没有下雨。",
-    "ar": "منذ سنة لم تمطر.",
-    "ru": "Долго не было дождя.",
-    "ja": "長いあいだ雨が降らない。",
-}
-
-
-@pytest.mark.parametrize("language", DRY)
-def test_rain_that_is_denied_is_drought(language: str) -> None:
-    assert any(name.denied and name.concept == "rain" for name in read_words(DRY[language], language))
-    scene = read_scene(DRY[language], language)
-    assert (scene.mood, set(scene.things & {"rain", "clouds"})) == ("dry", set())
-
-
-def test_a_denial_ends_with_its_clause_and_does_not_reach_far() -> None:
-    assert concepts_of("It was not he. The lion came.", "en") == {"🦁"}
-    assert concepts_of("No lion came, a mouse did.", "en") == {"🐁"}
-    assert "🦁" in concepts_of("He did not stay long enough to see the lion.", "en")
-
-
-def test_words_that_only_look_like_things_name_none() -> None:
-    assert concepts_of("The water rose and she saw them fly past.", "en") == set()
-    assert "💡" not in concepts_of("Il marchait vers son village.", "fr")
-    assert concepts_of("die Rose und die reichen Leute", "de") == {"🌹"}  # German nouns have capitals
-
-
-def test_every_lexicon_loads_and_names_only_what_can_be_drawn() -> None:
-    drawn = set(concepts()) - {"well"}
-    for emoji in drawn:
-        assert outline(emoji).contours
-    named = {*PLACE_OF, *HOURS, *WEATHER, *THINGS, "sun"} | set(concepts())
-    files = sorted((FOLDER / "cldr").glob("*.tsv"))
-    assert len(files) >= 25
-    assert {path.name for path in (FOLDER / "story").glob("*.tsv")} <= {path.name for path in files}
-    for file in files:
-        entries = [entry for entry in Lexicon(file.stem).exact.values() if entry]
-        assert len(entries) > 400
-        assert {concept for entry in entries for concept, _ in entry} - named <= {"☔", "⚡", "🌞", "🌝", "🌛"}
-    assert sum(file.stat().st_size for file in FOLDER.rglob("*.tsv")) < 1_500_000
-
-
-def test_the_words_choose_mood_and_place() -> None:
-    assert [(scene.mood, scene.place) for scene in map(read_scene, STORY)] == [
-        ("dry", "fields"),
-        (read_scene(STORY[1]).mood, "garden"),  # no mood is named: by lot
-        ("night", "sea"),
-    ]
-    assert read_scene("The town was quiet on a winter evening.").mood == "winter"
-    assert read_scene(STORY[0]).pictograms == ("🐦‍⬛",)
-    assert "lighthouse" in read_scene(STORY[2]).things
-    assert set(PLACE_OF.values()) == {*PLACES, "room"}
-
-
-def test_a_setting_is_where_a_story_stays_until_a_sentence_says_otherwise() -> None:
-    setting = "The lion and the mouse\nIn winter a lion slept in the forest."
-    scene = read_scene("He smiled.", "en", setting)
-    assert (scene.mood, scene.place, scene.pictograms) == ("winter", "forest", ("🦁",))
-    away = read_scene("At night the mouse came to the sea.", "en", setting)
-    assert (away.mood, away.place, away.pictograms) == ("night", "sea", ("🐁",))
-    hint = read_scene("A frog was lonely.", "en", setting)  # suggests a lake at dusk, but the story is elsewhere
-    assert (hint.mood, hint.place) == ("winter", "forest")
-    assert read_scene("He smiled.", "en", "Once.") == read_scene("She went.", "en", "Once.")  # by the same lot
-
-
-def test_a_thing_is_not_both_a_pictogram_and_part_of_the_landscape() -> None:
-    scene = read_scene("A boat lay before the house and the castle.", "en")
-    assert set(scene.pictograms) == {"⛵", "🏠", "🏰"}
-    assert not scene.things & {"boat", "house", "castle"}
-
-
 # --- pictograms -------------------------------------------------------------------------------------------------------
 
 
@@ -258,10 +144,10 @@ def test_pictograms_stay_clear_of_captions_titles_and_camera_moves(
     words: str, width: int, height: int, top: float, bottom: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for seed in range(2):
-        with_them = np.asarray(draw_panel(words, seed, width, height, language="en")).astype(int)
+        with_them = np.asarray(draw_panel(words, read_scene(words, "en"), seed, width, height)).astype(int)
         with monkeypatch.context() as patch:
             patch.setattr("engines.image_generation._places.stand", lambda stage: None)
-            without = np.asarray(draw_panel(words, seed, width, height, language="en")).astype(int)
+            without = np.asarray(draw_panel(words, read_scene(words, "en"), seed, width, height)).astype(int)
         rows, columns = np.nonzero(np.abs(with_them - without).max(axis=-1) > 60)  # the figures, not their soft light
         assert len(rows) > 0.01 * width * height
         assert rows.min() >= (top - 0.012) * height
@@ -291,7 +177,7 @@ def test_figures_do_not_overlap_and_the_main_one_is_large() -> None:
 def test_neighbours_in_one_setting_are_not_alike() -> None:
     """Where they stand, how large, the light and the hills follow the seed: more than the grain differs."""
     panels = [
-        np.asarray(draw_panel("The crow waited.", seed, 135, 240, language="en", setting="A dry river.")).astype(int)
+        np.asarray(draw_panel("x", read_scene("The crow waited.", "en", "A dry river."), seed, 135, 240)).astype(int)
         for seed in range(8)
     ]
     differences = [np.abs(a - b).mean() for i, a in enumerate(panels) for b in panels[:i]]
@@ -306,6 +192,69 @@ def test_a_figure_keeps_its_colour_from_shot_to_shot() -> None:
     assert figure(concepts()["🫅"])[0][0].color != figure(concepts()["🧑‍🌾"])[0][0].color
 
 
+def test_a_net_is_a_fishing_net() -> None:
+    parts, _ = figure(concepts()["🥅"])
+    assert all(part.lines and not part.contours for part in parts)  # the font's own is a football goal
+
+
+@pytest.mark.parametrize("size", [(180, 320), (320, 180), (240, 240)])
+@pytest.mark.parametrize("where", PLACES)
+def test_a_moon_that_the_words_name_is_not_hidden(where: str, size: tuple[int, int]) -> None:
+    from engines.image_generation._canvas import Canvas
+    from engines.image_generation._places import paint
+    from engines.image_generation._stage import open_stage
+
+    scene = Scene("night", where, frozenset({"moon"}))
+    for seed in range(4):
+        x, y = open_stage(Canvas(*size), scene, MOODS["night"], np.random.default_rng(seed)).sun
+        canvas = Canvas(*size)
+        paint(canvas, scene, np.random.default_rng(seed))
+        moon = canvas.pixels[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3].mean()
+        assert moon > 170, (where, seed, moon)
+
+
+def test_a_drought_dries_the_river_at_any_hour() -> None:
+    from engines.image_generation._canvas import Canvas
+    from engines.image_generation._places import paint
+
+    wet, dry = Canvas(90, 160), Canvas(90, 160)
+    paint(wet, Scene("sunset", "river"), np.random.default_rng(3))
+    paint(dry, Scene("sunset", "river", frozenset({"drought"})), np.random.default_rng(3))
+    assert np.abs(wet.pixels - dry.pixels)[100:].mean() > 1
+
+
+def test_a_scene_that_was_read_is_drawn_whatever_the_prompt_says(tmp_path: Path) -> None:
+    size: dict[str, Any] = {"width": 128, "height": 228, "seed": 3}
+    request = {
+        "v": 1, "op": "read_scenes", "engine": "storyboard",
+        "input": {"prompts": ["One night a wolf howled.", "Nothing."], "story": "Wolf\nOne night a wolf howled."},
+    }  # fmt: skip
+    output = result_of(worker("image_generation", request))["output"]
+    assert output["language"] == "en"
+    first, second = output["scenes"]
+    assert (second["mood"], second["pictograms"]) == (first["mood"], first["pictograms"]) == ("night", ["🐺"])
+    plain, *_ = generate(tmp_path / "a", "Nothing.", options={"language": "en"}, **size)
+    told, *_ = generate(tmp_path / "b", "Nothing.", options={"scene": second}, **size)
+    assert np.abs(pixels(told) - pixels(plain)).mean() > 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"mood": "grim"}, "'grim'; allowed: dawn"), ({"place": "moon"}, "sea"), ({"pictograms": ["crow"]}, "'crow'")],
+)
+def test_a_scene_that_cannot_be_drawn_is_refused(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
+    scene = {"mood": "day", "place": "sea", "things": [], "pictograms": [], **wrong}
+    request = {
+        "v": 1, "op": "generate", "engine": "storyboard", "engine_options": {"scene": scene},
+        "input": {"prompts": ["x"], "width": 128, "height": 128},
+    }  # fmt: skip
+    done = worker("image_generation", request, "--output-dir", str(tmp_path))
+    error = result_of(done)["error"]
+    assert (done.returncode, error["code"]) == (65, "invalid_request")
+    assert error["pointer"] == f"/engine_options/scene/{next(iter(wrong))}"
+    assert said in error["message"]
+
+
 def test_language_and_setting_are_options_of_a_request(tmp_path: Path) -> None:
     size: dict[str, Any] = {"width": 128, "height": 228, "seed": 3}
     plain, *_ = generate(tmp_path / "a", "他笑了。", **size)
@@ -317,12 +266,6 @@ def test_language_and_setting_are_options_of_a_request(tmp_path: Path) -> None:
     )
     assert told["sha256"] == again["sha256"] != plain["sha256"]
     assert np.abs(pixels(told) - pixels(plain)).mean() > 8
-
-
-def test_the_stage_tells_the_language_and_where_the_story_opens() -> None:
-    source = {"title": "Řepa", "language": "cs", "language_given": True, "paragraphs": ["Na zahradě.", "Potom."]}
-    assert story_options(source) == {"language": "cs", "setting": "Řepa\nNa zahradě."}
-    assert "language" not in story_options({**source, "language_given": False})  # a default is no knowledge
 
 
 @pytest.mark.parametrize("where", [*PLACES, "room"])
@@ -351,7 +294,7 @@ def test_any_text_is_a_scene(prompt: str) -> None:
 
 def test_a_large_panel_takes_less_than_three_seconds() -> None:
     start = time.perf_counter()
-    draw_panel(STORY[2], 7, 1240, 2208)
+    draw_panel(STORY[2], read_scene(STORY[2]), 7, 1240, 2208)
     assert time.perf_counter() - start < 3  # 0.3 s on an idle machine
 
 
@@ -553,7 +496,7 @@ def test_a_pipe_named_as_a_picture_does_not_hang(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", sorted((SCHEMAS / "image_generation" / "examples").glob("storyboard*.json")), ids=lambda f: f.stem
+    "file", [SCHEMAS / "image_generation" / "examples" / f"storyboard{which}.json" for which in ("", "_own_pictures")]
 )
 def test_the_examples_are_valid_requests(file: Path) -> None:
     request = json.loads(file.read_text(encoding="utf-8"))

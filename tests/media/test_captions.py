@@ -132,6 +132,9 @@ def test_a_break_stands_before_a_word_that_leans_on_the_next(tmp_path, language,
         ("en", "dark", "night", None), ("de", "das", "Kind", False), ("cs", "v", "lese", False),
         ("pl", "w", "lesie", False), ("es", "casa", "y", True), ("hi", "घर", "में", False),
         ("zh", "慢", "慢", False), ("zh", "我", "的", False), ("zh", "在", "井", False),
+        ("en", "years", "old", False), ("en", "nine", "years", False), ("en", "there", "was", False),
+        ("de", "Jahre", "alt", False), ("it", "la", "sua", False), ("it", "anni", "fa", False),
+        ("cs", "Marta", "Nováková", False), ("de", "Märchen", "Abend", None), ("fr", "leur", "maison", False),
         ("ja", "言", "い", False), ("ja", "カ", "ラ", None), ("xx", "the", "cat", None),
     ],
 )  # fmt: skip
@@ -148,6 +151,45 @@ def test_the_full_stop_of_an_ordinal_ends_no_sentence(tmp_path, language, number
         word["start_s"], word["end_s"] = word["start_s"] * 0.5, word["end_s"] * 0.5
     cues = run(tmp_path, words, language=language)[0]["cues"]
     assert any(f"{number} Januar" in line for cue in cues for line in cue["lines"])
+
+
+@pytest.mark.parametrize("size", [(1080, 1920), (1920, 1080), (1080, 1080)])
+@pytest.mark.parametrize(
+    ("language", "text", "torn"),
+    [
+        ("en", "Marta was nine years old, and she lived in a lighthouse with her aunt.", ["nine|years", "years|old,"]),
+        ("en", "In the morning there was a cake on the doorstep.", ["there|was"]),
+        ("it", "L'orologiaio salì sulla torre con la sua scala, aprì lo sportello e trovò,", ["con|la", "la|sua"]),
+        ("en", "They live at 10 St. James's St. in the U.S.A. It was 3 p.m. Then it rained.", ["in|the", "3|p.m."]),
+        ("de", "Am Ende heiratete der Müllersohn die Prinzessin, und der Kater wurde Minister.",
+         ["die|Prinzessin,", "der|Kater", "der|Müllersohn"]),
+    ],
+)  # fmt: skip
+def test_what_belongs_together_stays_in_a_line(tmp_path, size, language, text, torn):
+    cues = run(tmp_path, spoken(text), language=language, width=size[0], height=size[1])[0]["cues"]
+    lines = [line for cue in cues for line in cue["lines"]]
+    assert " ".join(lines) == text
+    for pair in torn:
+        word, following = pair.split("|")
+        assert any(f"{word} {following}" in line for line in lines), (pair, lines)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", '"Dad?" she whispered.'), ("it", "«Che ore sono?» chiedeva."), ("de", "„Kommst du?“ fragte er."),
+        ("fr", "« Qui est là ? » demanda-t-il."),
+    ],
+)  # fmt: skip
+def test_who_speaks_is_said_in_the_cue_of_what_is_spoken(tmp_path, language, text):
+    words = [{"word": word, "start_s": n / 4, "end_s": n / 4 + 0.2} for n, word in enumerate(text.split())]
+    assert len(run(tmp_path, words, language=language)[0]["cues"]) == 1
+
+
+def test_a_sentence_after_a_quotation_has_its_own_cue(tmp_path):
+    words = spoken('"Come here at once, Dad!" She whispered it again.')
+    cues = [" ".join(cue["lines"]) for cue in run(tmp_path, words)[0]["cues"]]
+    assert cues == ['"Come here at once, Dad!"', "She whispered it again."]
 
 
 def test_sentences_and_phrases_are_not_mixed_and_lines_are_balanced(tmp_path):
@@ -191,7 +233,10 @@ def test_a_hundred_cues_take_half_a_second(tmp_path):
 
 def test_fast_speech_is_warned_of(tmp_path):
     words = [{"word": "go", "start_s": n / 6, "end_s": n / 6 + 0.1} for n in range(12)]
-    assert "fast_speech" in [warning["code"] for warning in run(tmp_path, words)[1].warnings]
+    (warning,) = [one for one in run(tmp_path, words)[1].warnings if one["code"] == "fast_speech"]
+    assert "voice.input.speed" in warning["message"]  # what a user can do about it
+    hurried = [{"word": "go", "start_s": n / 4.4, "end_s": n / 4.4 + 0.2} for n in range(12)]
+    assert not run(tmp_path, hurried)[1].warnings  # single cues of a usual narration run so
     assert not run(tmp_path, spoken(STORY))[1].warnings
 
 

@@ -24,7 +24,7 @@ def no_system_fonts(monkeypatch):
     media.faces.system.cache_clear()
 
 
-FORMATS = [(1080, 1920, 0.22), (1920, 1080, 0.10), (1080, 1080, 0.10)]
+FORMATS = [(1080, 1920, 0.22), (1920, 1080, 0.05), (1080, 1080, 0.05)]
 
 
 @pytest.mark.parametrize(("width", "height", "margin"), FORMATS)

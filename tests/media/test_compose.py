@@ -200,6 +200,29 @@ def test_the_title_stands_over_the_beginning_and_captions_stay_below_it(tmp_path
         assert film.metadata["title"] == "O veliké {řepě}"
 
 
+def test_the_title_stands_off_what_the_first_shot_shows(tmp_path: Path) -> None:
+    width, height = 480, 270
+    drawn = {"x": 40, "y": 70, "w": 180, "h": 150}
+    box = ":".join(f"{name}={value}" for name, value in drawn.items())
+    film = tmp_path / "film.mp4"
+    picture = f"color=c=0x303840:s={width}x{height}:r=30:d=2,drawbox={box}:c=0x905040:t=fill,drawbox={box}:c=black:t=6"
+    ffmpeg("-f", "lavfi", "-i", picture, "-pix_fmt", "yuv420p", str(film))
+    fields = {"width": width, "height": height, "title": "The Door and the Sea", "title_s": 1.5, "loudness": None}
+    shown = frames_of(compose(tmp_path, [{"clip": str(film), "num_frames": 60}], **fields)["video"]["path"])[20]
+    letters = shown > 200
+    assert letters.sum() > 400
+    assert not letters[70:220, 40:220].any()
+
+
+@pytest.mark.parametrize(("language", "said"), [("cs", "ces"), ("pt-BR", "por"), ("und", "und")])
+def test_sound_and_subtitles_say_their_language(tmp_path: Path, language: str, said: str) -> None:
+    (tmp_path / "words.srt").write_text("1\n00:00:00,200 --> 00:00:00,900\nhello\n", encoding="utf-8")
+    carried = {"subtitles": str(tmp_path / "words.srt"), "subtitles_mode": "carry", "loudness": None}
+    output = compose(tmp_path, shots_of(tmp_path, 30, fade=0), language=language, **carried)
+    with av.open(output["video"]["path"]) as film:
+        assert [stream.metadata["language"] for stream in (*film.streams.audio, *film.streams.subtitles)] == [said] * 2
+
+
 def test_without_any_sound_the_film_has_a_silent_track_and_says_so(tmp_path: Path) -> None:
     request = {"v": 1, "op": "compose", "input": {"shots": shots_of(tmp_path, 10, fade=0), **SIZE}}
     answer = result_of(worker("media_processing", request, "--output-dir", str(tmp_path)))

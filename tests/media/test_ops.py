@@ -550,6 +550,20 @@ def test_subtitles_carry_their_language_and_their_words(
     assert any("Ahoj světe".encode() in text for text in texts)
 
 
+@pytest.mark.parametrize("name", ["mp4", "mkv"])
+def test_sound_keeps_its_language_or_gets_the_one_named(film: Path, tmp_path: Path, name: str) -> None:
+    def said(path: str) -> str | None:
+        with av.open(path) as opened:
+            return opened.streams.audio[0].language
+
+    sound = tone(tmp_path / "t.wav", seconds=1)
+    named = call("mux", tmp_path, video=str(film), audio=str(sound), audio_language="de-AT", format=name)
+    assert said(named["media"]["path"]) == "deu"
+    kept = call("mux", tmp_path, video=named["media"]["path"], format="mkv")["media"]["path"]
+    encoded = call("mux", tmp_path, video=str(film), audio=kept, format=name)["media"]["path"]
+    assert said(kept) == said(encoded) == "deu"
+
+
 def test_mux_says_what_it_cannot_hold_or_read(film: Path, silent: Path, tmp_path: Path) -> None:
     error = refusal("mux", tmp_path, video=str(film), format="webm")
     assert (error.pointer, "webm cannot hold the h264 picture" in error.message) == ("/input/format", True)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from support import SMALL, accepted, storygen
 
-from orchestrator.edits import unlike
+from orchestrator.edits import unlike, unreached
 
 PANEL = Path("keyframes", "shot-001", "shot-001_001.png")
 
@@ -85,10 +85,71 @@ def test_an_edited_caption_file_is_burnt_in_and_nothing_else_changes(run_folder:
     assert captions.read_text(encoding="utf-8") == mine
 
 
+def test_an_edit_of_the_track_is_told_what_it_does_not_reach(run_folder: Path, story: Path) -> None:
+    rerun(run_folder, story, "--captions", "soft")
+    captions = next((run_folder / "subtitles" / "captions").glob("*.ass"))
+    captions.write_text(captions.read_text(encoding="utf-8").replace("lamp", "LAMP"), encoding="utf-8")
+    for _ in range(2):  # as long as it is so
+        said = rerun(run_folder, story, "--captions", "soft")
+        assert "captions_003.ass was changed by hand, but that does not reach captions.srt and the film's track" in said
+        assert "make the same change in captions_001.srt and captions_002.vtt" in said
+
+
+@pytest.mark.parametrize(
+    ("edited", "post", "left"),
+    [
+        ("", {}, None),
+        ("ass", {}, "captions.srt or captions.vtt: make the same change in a.srt and a.vtt"),
+        ("srt", {}, "captions.vtt or the captions in the picture: make the same change in a.vtt and a.ass"),
+        ("srt", {"subtitles_mode": "carry"}, "captions.vtt: make the same change in a.vtt"),
+        ("srt vtt", {"subtitles_mode": "carry"}, None),
+        ("srt vtt ass", {}, None),
+        ("srt vtt", {"subtitles": None}, None),
+        ("ass", {"subtitles": None}, "captions.srt or captions.vtt: make the same change in a.srt and a.vtt"),
+    ],
+)
+def test_what_an_edit_of_captions_does_not_reach(edited: str, post: dict[str, Any], left: str | None) -> None:
+    files = {kind: {"path": f"/x/a.{kind}", "edited": kind in edited.split()} for kind in ("srt", "vtt", "ass")}
+    said = unreached(files, post)
+    assert said is None if left is None else left in str(said)
+
+
+def test_a_document_saved_with_a_byte_order_mark_is_taken(run_folder: Path, story: Path) -> None:
+    shots = run_folder / "scenes" / "shots" / "shots.json"
+    document = json.loads(shots.read_text(encoding="utf-8"))
+    document["shots"][0]["prompt"] = "a white horse"
+    shots.write_text(json.dumps(document), encoding="utf-8-sig")
+    assert "shots.json was changed by hand and is used as it is" in rerun(run_folder, story, "--to", "keyframes")
+    assert accepted(run_folder) == [("keyframes", "shot-001")]
+
+
+def test_edited_shots_outlive_a_script_of_another_length(run_folder: Path, story: Path, tmp_path: Path) -> None:
+    shots = run_folder / "scenes" / "shots" / "shots.json"
+    document: dict[str, Any] = json.loads(shots.read_text(encoding="utf-8"))
+    document["shots"][0]["prompt"] = "a white horse"
+    document["shots"][-1]["motion"] = {"kind": "orbit", "strength": 0.1}
+    shots.write_text(json.dumps(document), encoding="utf-8")
+    mine = shots.read_bytes()
+    text = story.read_text(encoding="utf-8")
+    longer, changed = tmp_path / "longer.md", "In the morning, much later than on other days, both lamps were cold,"
+    longer.write_text(text.replace("In the morning both lamps were cold,", changed), encoding="utf-8")
+    said = rerun(run_folder, longer, "--to", "scenes")
+    assert (run_folder / "edited" / "scenes" / "shots" / "shots.json").read_bytes() == mine
+    now = json.loads(shots.read_text(encoding="utf-8"))["shots"]
+    assert (now[0]["prompt"], now[0]["motion"]) == ("a white horse", document["shots"][0]["motion"])
+    assert "much later" in now[-1]["prompt"]
+    assert f"for their words have changed: your shots {document['shots'][-1]['number']}" in said
+    rows = json.loads(storygen("run", longer, "--out", run_folder, *SMALL, "--dry-run", "--json").stdout)
+    assert {row["state"] for row in rows if row["stage"] == "scenes"} == {"done"}
+    longer.write_text(text.replace("In the morning", "In the very late and cold morning"), encoding="utf-8")
+    rerun(run_folder, longer, "--to", "scenes")  # still known as edited
+    assert json.loads(shots.read_text(encoding="utf-8"))["shots"][0]["prompt"] == "a white horse"
+
+
 @pytest.mark.parametrize("stage", ["keyframes", "video", "voice", "scenes"])
 def test_what_does_not_read_is_made_again(stage: str, run_folder: Path, story: Path) -> None:
-    item = sorted((run_folder / stage).iterdir())[0]
-    artifact = next(path for path in item.iterdir() if path.name != "result.json")
+    artifact = next(path for path in sorted((run_folder / stage).glob("*/*")) if path.name != "result.json")
+    item = artifact.parent
     whole = artifact.read_bytes()
     artifact.write_bytes(whole[: len(whole) // 2])
     said = rerun(run_folder, story)

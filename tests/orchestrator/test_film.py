@@ -371,10 +371,10 @@ def test_an_example_story_is_60_to_90_s_long(path: Path, tmp_path: Path) -> None
     from orchestrator.progress import PlainReport
     from orchestrator.run import Run
     from orchestrator.stages import STAGES
-    from orchestrator.stages.collect import story_text
+    from orchestrator.story_file import read
 
     with Pool() as pool, Run(tmp_path, pool, PlainReport()) as run:
-        making = Making(run, load("draft"), path, story_text(path))
+        making = Making(run, load("draft"), path, read(path))
         for name, make in STAGES[:7]:
             run.report.stage_started(name, None)
             make(making)

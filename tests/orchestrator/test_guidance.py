@@ -55,10 +55,11 @@ def test_other_engines_than_storyboard_are_given_the_whole_prompt(lamps: Making,
     settings = answers(tmp_path, [CUTS, PICTURES, bible()], *BOTH)
     made = think(lamps, tmp_path / "run", [*settings, "film.style=clay"], scenes.make, guidance.make).making
     shot = made.shots[0]
-    panel, options = keyframes.request(made, shot, "storyboard")
-    assert panel == shot["prompt"]
-    assert options == {"language": "en", "setting": "a stone pier by the sea. around 1900. the old man"}
-    picture, options = keyframes.request(made, shot, "sdxl")
+    assert keyframes.world(made.bible) == {
+        "language": "en",
+        "setting": "a stone pier by the sea. around 1900. the old man",
+    }
+    picture, options = keyframes.request(made, shot, "sdxl", keyframes.Scenes(made))
     assert picture == depiction(shot, made.bible, style("clay"))
     assert picture.startswith("claymation")
     assert "charcoal" not in picture  # the preset is what was chosen
@@ -342,7 +343,7 @@ def test_a_negative_prompt_goes_to_engines_that_take_one(lamps: Making, tmp_path
         with workers, contextlib.suppress(StorygenError):  # the real storyboard takes none
             stages = (scenes.make, guidance.make, keyframes.make)
             think(lamps, tmp_path / str(able), ["film.style=comic"], *stages, pool=workers)
-        told[able] = workers.asked[0]
+        told[able] = next(asked for asked in workers.asked if "width" in asked)
     assert "negative_prompt" not in told[False]
     assert "speech bubble" in told[True]["negative_prompt"]
     assert "watermark" in told[True]["negative_prompt"]

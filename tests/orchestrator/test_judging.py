@@ -61,8 +61,8 @@ def film(story: Path, tmp_path: Path) -> Film:
         done = storygen("run", story, "--out", tmp_path / "run", "--to", "keyframes", *SMALL, *settings, *more)
         assert done.returncode == code, done.stderr
         manifest = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))
-        drawn = [item["item"] for item in manifest["items"] if item["engine"] == "storyboard"]
-        return manifest, sorted(drawn)
+        drawn = {item["item"] for item in manifest["items"] if item["engine"] == "storyboard"}
+        return manifest, sorted(drawn - {"scenes"})
 
     return made
 

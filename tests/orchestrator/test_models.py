@@ -50,7 +50,6 @@ def models(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess
 
 @hub_test
 def test_a_model_comes_is_listed_checked_mended_and_goes(state: Hub, tmp_path: Path) -> None:
-    state.spoiled["model.safetensors"] = WEIGHTS[:-1] + b"?"
     said = models("download", "somebody/tiny", "--yes").stdout.strip()
     assert "3.0 MB to download; full, 2 files" in said
     folder = said.rpartition(": ")[2]
@@ -58,15 +57,62 @@ def test_a_model_comes_is_listed_checked_mended_and_goes(state: Hub, tmp_path: P
     listed = models("list").stdout
     assert "3.0 MB" in listed
     assert folder in listed
+    Path(folder, "model.safetensors").resolve().write_bytes(WEIGHTS[:-1] + b"?")
     bad = models("verify", "somebody/tiny", code=69)
     assert "somebody/tiny model.safetensors is damaged" in bad.stderr
     assert "--repair" in bad.stderr
-    state.behave()
     assert "all as the hub has them" in models("verify", "somebody/tiny", "--repair").stdout
     assert Path(folder, "model.safetensors").read_bytes() == WEIGHTS
     assert "is here" in models("download", "somebody/tiny").stdout  # nothing to ask
     assert "3.0 MB freed" in models("remove", "somebody/tiny", "--yes").stdout
     assert json.loads(models("list", "--json").stdout)["models"] == []
+
+
+@hub_test
+def test_programs_read_what_was_downloaded_and_removed(state: Hub, tmp_path: Path) -> None:
+    (plan,) = json.loads(models("download", "somebody/tiny", "--dry-run", "--json").stdout)
+    assert (plan["folder"], plan["missing_bytes"]) == (None, len(WEIGHTS) + 2)
+    done = models("download", "somebody/tiny", "--yes", "--json")
+    (row,) = json.loads(done.stdout)
+    assert Path(row["folder"], "model.safetensors").read_bytes() == WEIGHTS
+    assert "3.0 MB to download" in done.stderr
+    (gone,) = json.loads(models("remove", "somebody/tiny", "--yes", "--json").stdout)
+    assert (gone["id"], gone["freed_bytes"]) == ("somebody/tiny", len(WEIGHTS) + 2)
+
+
+@hub_test
+def test_offline_it_says_how_much_that_is_worth(state: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    models("download", "somebody/tiny", "--yes")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    done = models("download", "somebody/tiny")
+    assert "is here, as far as can be told offline; 2 files" in done.stdout
+    assert "The hub was not asked" in done.stderr
+
+
+@hub_test
+def test_the_list_says_what_an_update_left_and_what_was_lost(state: Hub, tmp_path: Path) -> None:
+    models("download", "somebody/tiny", "--yes")
+    state.models["somebody/tiny"] = Model({**TINY, "model.safetensors": WEIGHTS[::-1]}, commit="2" * 40)
+    models("download", "somebody/tiny", "--yes")
+    listed = models("list").stdout
+    command = f"storygen models remove somebody/tiny --revision {'1' * 40}"
+    assert "3.0 MB of somebody/tiny belong to commits" in listed
+    assert command in listed
+    assert "3.0 MB freed" in models(*command.split()[2:], "--yes").stdout
+    assert "belong" not in models("list").stdout
+    next((tmp_path / "models").rglob("model.safetensors")).resolve().unlink()
+    assert "somebody/tiny is damaged: mend it with storygen models download somebody/tiny" in models("list").stdout
+
+
+def test_comparing_a_download_with_its_checksums_is_not_silent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from orchestrator import download_progress
+
+    monkeypatch.setattr(download_progress, "PLAIN_INTERVAL_S", -1.0)
+    with download_progress.display("somebody/tiny") as on_event:
+        on_event({"type": "progress", "stage": "run", "current": 2e6, "total": 3e6, "unit": "bytes"})
+    assert capsys.readouterr().err == "somebody/tiny: 2 of 3 MB compared with the hub's checksums\n"
 
 
 @hub_test

@@ -22,7 +22,8 @@ from orchestrator.item import Item, write_json
 from orchestrator.making import Making
 from orchestrator.pool import Pool
 from orchestrator.progress import JsonReport
-from orchestrator.run import MARK, Run
+from orchestrator.run import Run
+from orchestrator.run_folder import MARK
 from orchestrator.stages import collect, script, voice
 
 OFFICE = """title: The Office

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -57,6 +58,18 @@ def test_status_says_why(run_folder: Path, story: Path) -> None:
     assert "shot-002: to be made (it was never made)" in done.stdout
     assert "shot-001: to be made again (shot-001_001.mp4 is gone)" in done.stdout
     assert "subtitles  1 done" in done.stdout
+
+
+def test_a_film_that_is_to_be_made_again_need_not_pass_the_check(run_folder: Path, story: Path) -> None:
+    other = (*SMALL, "--set", "film.fps=15")
+    done = storygen("run", story, "--out", run_folder, *other, "--to", "scenes")
+    assert done.returncode == 0, done.stderr
+    said = storygen("status", run_folder)
+    assert said.returncode == 0, said.stderr
+    assert re.search(r"film: to be made again \(.*input.fps", said.stdout), said.stdout
+    assert "check: to be made again" in said.stdout
+    planned = storygen("run", story, "--out", run_folder, *other, "--dry-run")
+    assert planned.returncode == 0, planned.stderr
 
 
 def test_status_of_what_is_no_run(tmp_path: Path) -> None:

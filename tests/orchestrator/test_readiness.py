@@ -259,7 +259,7 @@ def test_what_a_model_made_stays_when_it_is_gone(
     assert instead.returncode == 0, instead.stderr
     items = json.loads((run_folder / "manifest.json").read_text(encoding="utf-8"))["items"]
     drawn = {item["item"]: item["engine"] for item in items if item["stage"] == "keyframes"}
-    assert drawn == {"shot-001": "storyboard", "shot-002": "storyboard", "shot-003": "sdxl"}
+    assert drawn == {"scenes": "storyboard", "shot-001": "storyboard", "shot-002": "storyboard", "shot-003": "sdxl"}
     assert [warning["code"] for warning in warnings(run_folder)].count("engine_fallback") == 1
     gone.rename(model)
     assert storygen(*command, *OR_PANELS).returncode == 0  # it has come back, and draws what the other one drew
@@ -322,7 +322,7 @@ def test_alike_warnings_are_one_line_of_the_summary() -> None:
             lambda document: document["shots"][0].update(motion={"kind": "spin", "strength": 3}),
             [
                 'shots/0/motion/kind is "spin"; it must be one of hold, zoom_in',
-                "shots/0/motion/strength is 3; it must be 1 or less",
+                "shots/0/motion/strength is 3; it must be a number from 0 to 1",
             ],
         ),
         (
@@ -338,7 +338,7 @@ def test_alike_warnings_are_one_line_of_the_summary() -> None:
         (
             "script/script/script.json",
             lambda document: (document["lines"][0].update(text=""), document["lines"][1].update(paragraph=0.5)),
-            ['lines/0/text is ""; it must not be empty', "lines/1/paragraph is 0.5; it must be integer"],
+            ['lines/0/text is ""; it must not be empty', "lines/1/paragraph is 0.5; it must be a whole number"],
         ),
     ],
 )

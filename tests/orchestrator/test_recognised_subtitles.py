@@ -19,7 +19,8 @@ from orchestrator.item import Item, write_json
 from orchestrator.making import Making
 from orchestrator.pool import Pool
 from orchestrator.progress import JsonReport
-from orchestrator.run import MARK, Run
+from orchestrator.run import Run
+from orchestrator.run_folder import MARK
 from orchestrator.stages import collect, scenes, script, subtitles, voice
 
 WORDS = [word for paragraph in STORY.split("\n\n")[1:] for word in paragraph.split()]

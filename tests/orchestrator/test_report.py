@@ -246,7 +246,7 @@ def test_times_stand_in_tables_for_those_who_do_not_see_the_bars(made: Path, ope
     stages = tab.get_by_role("table", name="Time of each stage in this run")
     assert stages.get_by_role("row").count() == len(manifest["stages"]) + 1
     row = stages.get_by_role("row", name="keyframes").inner_text()
-    assert f"{len(manifest['shots'])} made" in row
+    assert f"{len(manifest['shots']) + 1} made" in row  # one for what they show
     assert stages.locator("g").count() == len(manifest["items"])  # a bar each
     tab.locator("summary", has_text="Every item").click()
     items = tab.get_by_role("table", name="Every item of this run")
@@ -275,15 +275,17 @@ def test_what_was_reused_edited_or_made_by_another_engine_bears_a_badge(run_fold
 
 
 def test_a_failed_run_says_why_what_is_kept_and_how_to_go_on(run_folder: Path, story: Path, open_page: Open) -> None:
-    wrong = ("--set", "post.input.music=/no/such/music.mp3")
+    music = run_folder.with_name("music.mp3")
+    music.write_text("no music at all")
+    wrong = ("--set", f"post.input.music={music}")
     assert storygen("run", story, "--out", run_folder, *SMALL, *wrong).returncode == 66
     tab = open_page(run_folder)
     assert tab.locator("header .state").all_inner_texts() == ["Failed"]
     said = tab.locator(".ending").inner_text()
-    assert "/no/such/music.mp3" in said
-    assert "Check the path." in said
-    assert "input_not_found" in said
-    assert f"keyframes {len(manifest_of(run_folder)['shots'])}, video" in said
+    assert str(music) in said
+    assert "Use a media file such as" in said
+    assert "input_unreadable" in said
+    assert f"keyframes {len(manifest_of(run_folder)['shots']) + 1}, video" in said  # one for what they show
     command = tab.get_by_label("Command").inner_text()
     assert command.startswith("storygen run ")
     assert str(story) in command

@@ -218,9 +218,12 @@ def test_a_run_that_fails_leaves_no_film_of_another_story_under_its_name(
     before = (run_folder / "final.mp4").read_bytes()
     changed = tmp_path / "changed.md"
     changed.write_text(story.read_text(encoding="utf-8").replace("second", "third"), encoding="utf-8")
-    wrong = ("--set", "post.input.music=/no/such/music.mp3")
+    music = tmp_path / "music.mp3"
+    music.write_text("no music at all")  # that there is a file is all that is looked at before the first stage
+    wrong = ("--set", f"post.input.music={music}")
     done = storygen("run", changed, "--out", run_folder, *SMALL, *wrong)
     assert done.returncode == 66, done.stderr
+    assert f"The film made before is {run_folder.resolve() / 'previous.mp4'}" in done.stderr
     assert not (run_folder / "final.mp4").exists()
     assert not (run_folder / "captions.srt").exists()
     assert (run_folder / "previous.mp4").read_bytes() == before
@@ -238,8 +241,10 @@ def test_a_file_named_in_the_profile_counts_by_its_content(run_folder: Path, sto
     assert ("post", "film") in accepted(run_folder)
 
 
-def test_a_remake_that_fails_keeps_what_there_was(run_folder: Path, story: Path) -> None:
-    assert storygen("run", story, "--out", run_folder, *SMALL, "--set", "post.input.crf=99").returncode == 65
+def test_a_remake_that_fails_keeps_what_there_was(run_folder: Path, story: Path, tmp_path: Path) -> None:
+    (tmp_path / "music.mp3").write_text("no music at all")
+    wrong = ("--set", f"post.input.music={tmp_path / 'music.mp3'}")
+    assert storygen("run", story, "--out", run_folder, *SMALL, *wrong).returncode == 66
     assert storygen("run", story, "--out", run_folder, *SMALL).returncode == 0
     assert accepted(run_folder) == []
 

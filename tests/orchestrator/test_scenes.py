@@ -118,15 +118,13 @@ def test_the_models_cuts_and_pictures_are_in_the_document_with_the_words_they_co
     assert found.warnings == []
 
 
-def test_rules_say_what_they_can_and_draw_as_before(lamps: Making, tmp_path: Path) -> None:
-    found = think(lamps, tmp_path / "run", [], scenes.make, guidance.make)
-    assert found.items == ["scenes/shots"]
+def test_rules_say_what_they_can_and_the_story_is_read_once_for_all_panels(lamps: Making, tmp_path: Path) -> None:
+    found = think(lamps, tmp_path / "run", [], scenes.make, guidance.make, keyframes.make)
+    pictures = [item for item in found.items if item.startswith("keyframes/")]
+    assert pictures == ["keyframes/scenes", *(f"keyframes/shot-{shot['number']:03}" for shot in found.making.shots)]
     for shot in found.making.shots:
         assert shot["description"] == shot["prompt"] == shot["text"]
         assert (shot["mood"], shot["camera"]) == (None, None)
-        prompt, options = keyframes.request(found.making, shot, "storyboard")
-        assert prompt == shot["text"]
-        assert options == keyframes.story_options(found.making.source)
 
 
 def test_an_edited_list_of_shots_must_last_as_long_as_the_narration(run_folder: Path, story: Path) -> None:
@@ -272,14 +270,14 @@ def test_a_story_in_another_script_is_asked_about_as_it_is(tmp_path: Path, pool:
     making = told(tmp_path / "told", CHINESE)
     model = Model(reply)
     settings = model.settings("scenes", "guidance")
-    found = think(making, tmp_path / "run", settings, scenes.make, guidance.make, pool=pool)
+    found = think(making, tmp_path / "run", settings, scenes.make, guidance.make, keyframes.make, pool=pool)
     model.close()
     assert all("language with the tag zh" in question for question in model.questions)
     assert "一只青蛙住在井里。" in model.questions[1]
     assert all(shot["prompt"].isascii() and not shot["text"].isascii() for shot in found.making.shots)
-    options = [keyframes.request(found.making, shot, "storyboard")[1] for shot in found.making.shots]
-    assert {option["language"] for option in options} == {"en"}
-    assert "stone pier" in options[0]["setting"]
+    assert "keyframes/scenes-written" in found.items  # read as English
+    assert "keyframes/scenes" not in found.items
+    assert "stone pier" in keyframes.world(found.making.bible)["setting"]
 
 
 def test_what_a_story_says_stays_within_its_fence(tmp_path: Path, pool: Pool) -> None:

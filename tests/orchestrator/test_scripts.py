@@ -16,7 +16,7 @@ from writing import idea_scores, ideas, narration, script_scores
 
 from orchestrator import drafts, languages, length
 from orchestrator.errors import StorygenError
-from orchestrator.run import Wishes
+from orchestrator.run_items import Wishes
 from orchestrator.spoken import spoken
 from orchestrator.stages import collect
 

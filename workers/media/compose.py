@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from media import ffmpeg as encoder
+from media.languages import three_letters
 from media.loudness import AUDIO_BITRATE, PRESETS, SAMPLE_RATE, Figures, heard, measure, normalised
 from media.source import moving_picture, open_media, pcm_blocks, picture_frames, readable
 from runtime.context import Context
@@ -29,6 +31,8 @@ MUSIC_FADE_S = 1.0
 """Music comes in over this long, and goes out over no less."""
 SEAM_S = 0.25
 """Each pass of the music is blended into the next over this long: a bare seam clicks."""
+LOOKS = 6
+"""How often the picture is looked at while the title stands, for a place where it hides nothing."""
 KEY_LUFS = -14.0
 """The narration that the music listens to is brought to this loudness, which the compressor is set for."""
 
@@ -50,7 +54,7 @@ def compose(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
     _warn_of_short_clips(shots, input["transition_frames"], fps, context)
     if input["subtitles"] is not None and input["subtitles_mode"] == "carry":
         _check_subtitles(input["subtitles"])
-    title = _title(input, total / fps, context)
+    title = _title(input, shots, total / fps, context)
     sound, loudness = _soundtrack(input, total / fps, hold / fps, context)
     film = context.temporary("mp4")
     codec = _encoder(input["encoder"], context)
@@ -307,12 +311,14 @@ def _stream(
     options |= {"c:a": "copy", "movflags": "+faststart", "v": "error"}
     if input["title"] is not None:
         options["metadata"] = f"title={input['title']}"
+    language = f"language={three_letters(input['language'])}"
+    options["metadata:s:a:0"] = language
     streams = [ffmpeg.input(str(sound)).audio]
     subtitles, burnt = input["subtitles"], [] if title is None else [title]
     if subtitles is not None and input["subtitles_mode"] == "burn":
         burnt.append(Path(subtitles))
     elif subtitles is not None:
-        options["c:s"] = "mov_text"
+        options |= {"c:s": "mov_text", "metadata:s:s:0": language}
         streams.append(encoder.file_input(subtitles, SUBTITLES)["s"])
     folder = context.temporary("fonts")
     for file in burnt:
@@ -332,20 +338,36 @@ def _fonts(files: list[Path], folder: Path) -> dict[str, str]:
     return font_folder(uses, folder)
 
 
-def _title(input: dict[str, Any], seconds: float, context: Context) -> Path | None:  # noqa: A002 - the wire's word
+def _title(input: dict[str, Any], shots: list[Shot], seconds: float, context: Context) -> Path | None:  # noqa: A002
     """The ASS file of the title that stands over the film's beginning; None for none."""
     if not input["title_s"] or not (input["title"] or "").strip():
         return None
     from media import title
+    from media.calm import Ground
+    from media.title_layout import FILM
 
     file = context.temporary("ass")
+    width, height, fps = input["width"], input["height"], input["fps"]
+    shown = min(input["title_s"], seconds)
+    count = max(1, min(round(shown * fps), sum(shot.num_frames for shot in shots)))
+    with closing(blended(shots, input["transition_frames"], (width, height, fps))) as frames:
+        looked_at = islice(frames, 0, count, max(1, count // LOOKS))
+        ground = Ground([_brightness(frame[:height]) for frame in looked_at])
     title.write(
         file,
         input["title"],
-        width=input["width"],
-        height=input["height"],
+        width=width,
+        height=height,
         language=input["language"],
-        look=title.FILM,
-        seconds=min(input["title_s"], seconds),
+        look=FILM,
+        ground=ground,
+        seconds=shown,
     )
     return file
+
+
+def _brightness(luma: np.ndarray) -> np.ndarray:
+    """Full-range luma of BT.709's limited one."""
+    import numpy as np
+
+    return np.clip((luma - 16.0) * (255 / 219), 0, 255)

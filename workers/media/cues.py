@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from media.clusters import clusters, is_emoji
-from media.leaning import leaning, ordinal
+from media.leaning import CAPITAL_NOUNS, LEFT_OVER, TORN_OFF, Leaning, leaning, ordinal
 
 PAUSE_CS = 70
 """A silence longer than this always ends the cue."""
@@ -34,6 +34,7 @@ _PHRASE_CS = 25  # a breath: as good a place to break as a comma
 _SENTENCE = re.compile(r"[.!?…。！？؟।۔]+[\"'”’»)\]」』\s]*$")  # « Qui ? » has blanks, inside a word too
 _CLAUSE = re.compile(r"[,;:،؛；：，、–—-]+[\"'”’»)\]」』\s]*$")
 _ABBREVIATION = re.compile(r"^[\"'“‘«(]*(mr|mrs|ms|dr|st|prof|sr|jr|vs|bzw|tzv|např|mme|sra|(\w\.)*\w)\.$", re.I)
+_ACRONYM = re.compile(r"(\w\.){2,}[\"'”’»)]*$")  # U.S.A. and p.m. end a sentence or not
 # What may not begin a line (Japanese adds small kana and length marks), and what may not end one.
 _CLOSING = re.compile(
     r"[,.!?…。！？、，；：」』）)\]”’»›%؟،؛;:〉》】〕々〻ゝゞーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ]"
@@ -242,19 +243,25 @@ def _cue_cost(
 def break_costs(parts: Sequence[Unit], language: str) -> list[float]:
     """What it costs to end a line or a cue before each unit, and after the last."""
     words = leaning(language)
+    # a writer without capitals says nothing by beginning a word small
+    cased = any(unit.text != unit.text.lower() for unit in parts)
+    names = language.lower().split("-")[0] not in CAPITAL_NOUNS
     bare = [_bare(unit.text) for unit in parts]
     # Chinese writes no blanks between words, but two signs that meet again and again are one.
     met = Counter(pair for pair in itertools.pairwise(bare))
     costs = [SENTENCE_END]
     for (unit, following), pair in zip(itertools.pairwise(parts), itertools.pairwise(bare), strict=True):
-        cost = _break_cost(unit, following, language)
+        cost = _break_cost(unit, following, language, words, cased)
         if MID_PHRASE <= cost < WITHIN_WORD:
-            cost += words.after(pair[0]) + words.before(pair[1])
+            torn = words.after(pair[0]) + words.between(*pair)
+            cost += torn or words.before(pair[1])
             if following.glued:
                 okurigana = bool(_KANJI_END.search(pair[0]) and _KANA_START.match(pair[1]))
                 cost += 0.5 * (pair[0] == pair[1] or met[pair] > 1) + 0.5 * okurigana
             elif unit.text.rstrip(".")[-1:].isdigit() or _ABBREVIATION.match(unit.text):
-                cost += 0.9  # 300 | metres, Mr. | Fox
+                cost += TORN_OFF  # 300 | metres, Mr. | Fox
+            elif names and unit.text[:1].isupper() and following.text[:1].isupper():
+                cost += LEFT_OVER  # Marta | Novak
         costs.append(cost)
     return [*costs, SENTENCE_END]
 
@@ -265,8 +272,8 @@ def _bare(text: str) -> str:
     return text[kept[0] : kept[-1] + 1].casefold() if kept else ""
 
 
-def _break_cost(unit: Unit, following: Unit, language: str) -> float:
-    """By marks and pauses alone."""
+def _break_cost(unit: Unit, following: Unit, language: str, words: Leaning, cased: bool) -> float:
+    """By marks, pauses and capitals alone; ``cased`` where sentences begin with one."""
     if following.word == unit.word:
         return WITHIN_WORD
     # Between blanks a mark alone: at a word, “ opens in one country and closes in another.
@@ -274,10 +281,23 @@ def _break_cost(unit: Unit, following: Unit, language: str) -> float:
     if closing.match(following.text) or opening.match(unit.text):
         return TORN_MARK
     if _ends_sentence(unit.text) and not ordinal(unit.text, following.text, language):
+        # "Is he hurt?" | asked the doctor: the sentence goes on
+        return PHRASE_END if cased and _letters(following.text)[:1].islower() else SENTENCE_END
+    if _ACRONYM.search(unit.text) and _begins_sentence(following.text, words):
         return SENTENCE_END
     if _CLAUSE.search(unit.text) or following.start - unit.end >= _PHRASE_CS:
         return PHRASE_END
     return MID_PHRASE
+
+
+def _begins_sentence(text: str, words: Leaning) -> bool:
+    """Whether a capital stands where only a sentence's first word has one: It, Then, She."""
+    letters = _letters(text)
+    return letters[:1].isupper() and letters.casefold() in words.forward | words.loose | words.openers
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalpha, text))
 
 
 def _ends_sentence(text: str) -> bool:
@@ -345,7 +365,7 @@ def _pieces(text: str, limits: Limits, width: Callable[[str], float]) -> list[st
 
     if fits(text):
         return [text]
-    for whole in (_unbroken(text), clusters(text)):
+    for whole in (_unbroken(text), clusters(text), _apart(text)):
         good = [k for k in range(1, len(whole)) if whole[k - 1][-1] in _CUT_AFTER or whole[k][0] in _CUT_BEFORE]
         least = max(cells(text) / limits.chars_per_line, width(text) / limits.width if limits.width else 0.0)
         for count in range(max(2, math.ceil(least)), len(whole) + 1):
@@ -354,6 +374,11 @@ def _pieces(text: str, limits: Limits, width: Callable[[str], float]) -> list[st
                 if all(map(fits, pieces)):
                     return pieces
     raise ValueError(f"{max(clusters(text), key=lambda one: (width(one), cells(one)))!r} alone is wider than a line")
+
+
+def _apart(text: str) -> list[str]:
+    """The clusters, those wider than any one character (Thai vowels in a row that belong to no letter) in pieces."""
+    return [piece for cluster in clusters(text) for piece in (cluster if cells(cluster) > 2 else [cluster])]
 
 
 def _marks(length: int, count: int, good: Sequence[int]) -> Iterator[list[int]]:

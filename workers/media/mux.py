@@ -44,6 +44,9 @@ def mux(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A00
         streams.append(_sound(sound, name, length_s, context, copied=copied))
     streams += [_input(text["file"], length_s)["s:0"] for text in input["subtitles"]]
     options = _text_options(input["subtitles"], codecs, name)
+    spoken = sound.language if sound and input["audio_language"] is None else input["audio_language"]
+    if sound is not None and spoken:
+        options["metadata:s:a:0"] = f"language={three_letters(spoken)}"
     if name in {"mp4", "mov"}:
         options["movflags"] = "+faststart"
     path = context.temporary(name)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from media.calm import Ground
 from media.source import moving_picture, open_media, quarter_turns, readable, unreadable
+from media.title_layout import POSTER, fitted
+from media.typeface import Typeface
 from runtime.context import Context
 from runtime.errors import WorkerError
 
@@ -22,19 +25,37 @@ TOWARDS_THE_MIDDLE = 1 / 3
 def thumbnail(input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A002 - the wire's word
     """The operation ``thumbnail``; see its schema."""
     media = [input["media"], *input["candidates"]]
-    scores = []
+    text = (input["title"] or "").strip()
+    typeface = Typeface(text, language=input["language"]) if text else None
+    scores, appeals = [], []
     for number, file in enumerate(media, 1):
-        scores.append(strength(_picture(file, input["time_s"])))
+        picture = _picture(file, input["time_s"])
+        scores.append(strength(picture))
+        sized = _sized(picture, input["width"], input["height"])
+        appeals.append(scores[-1] * (_room(sized, text, typeface) if typeface else 1.0))
         context.progress("run", number, len(media), "pictures")
-    best = scores.index(max(scores))
+    best = appeals.index(max(appeals))
     picture = _picture(media[best], input["time_s"])  # read again: all of them at once would fill the memory
     picture = _sized(picture, input["width"], input["height"])
-    if (input["title"] or "").strip():
-        picture = _titled(picture, input["title"], input["language"], context)
+    if text:
+        picture = _titled(picture, text, input["language"], context)
     temporary = context.temporary("jpg")
     picture.save(temporary, quality=JPEG_QUALITY, optimize=True)
     image = context.publish(temporary, "image/jpeg", width=picture.width, height=picture.height)
     return {"image": image, "source_index": best, "score": round(scores[best], 2)}
+
+
+def _room(picture: Image.Image, text: str, typeface: Typeface) -> float:
+    """1 where the title stands large on the picture and hides nothing, less the worse it has to stand."""
+    width, height = picture.size
+    block = fitted(text, typeface, width=width, height=height, look=POSTER, ground=_ground(picture))
+    return float(2**block.worth)
+
+
+def _ground(picture: Image.Image) -> Ground:
+    import numpy as np
+
+    return Ground([np.asarray(picture.convert("L"))])
 
 
 def strength(picture: Image.Image) -> float:
@@ -81,7 +102,7 @@ def _titled(picture: Image.Image, text: str, language: str, context: Context) ->
 
     width, height = picture.size
     file, folder, drawn = context.temporary("ass"), context.temporary("fonts"), context.temporary("png")
-    title.write(file, text, width=width, height=height, language=language, look=title.POSTER)
+    title.write(file, text, width=width, height=height, language=language, look=POSTER, ground=_ground(picture))
     environment = font_folder(fonts_of(file), folder)
     stream = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}").video
     stream = stream.filter("ass", filename=str(file), fontsdir=str(folder)).output(str(drawn), vframes=1, v="error")

@@ -1,81 +1,29 @@
-"""A title over a picture: wrapped, sized and placed here, drawn by libass like the captions.
+"""A title over a picture, drawn by libass like the captions.
 
-The lines are balanced: of all ways to break the title the one whose longest line is shortest, in as many lines as let
-it be largest. A soft dark halo follows the letters, so that they read on any picture without a box.
+Where the picture is too bright for white letters it is darkened behind them: across its whole width, and fading out
+above and below without an edge, so that it looks like light and not like a box.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
-import re
 import unicodedata
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from media.ass import escape
+from media.calm import Ground
 from media.faces import Face, line_height
+from media.title_layout import Block, Look, fitted
 from media.typeface import Typeface
 
-SAFE_WIDTH = 0.84
-"""Share of the picture's width that lines may fill."""
-LEADING, LEAST_LEADING, MOST_LEADING = 0.8, 1.1, 1.45
-"""Distance of two lines as a share of what the face asks for, and its bounds in ems: headings are set close."""
-WORTH_A_LINE = 1.25
-"""Another line is begun only where the letters grow by as much."""
-SQUAT = 0.6
-"""Square and wide pictures have no apps' buttons at the top, and their subjects stand higher."""
-TOP = 0.06
-"""Share of the height that stays free above."""
+CONTRAST = 3.0
+"""Of white letters with what is behind them, at least: WCAG 2.2, success criterion 1.4.3, for large text."""
+FALL = 0.16
+"""Share of the height over which the darkening fades out."""
+BANDS = 48
+"""Steps of that: three levels each on white, too little to be seen."""
 FADE_IN_MS, FADE_OUT_MS = 300, 500
-_HAN = "\u2e80-\u2fdf\u3005\u3007\u3021-\u3029\u3041-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_OPENING = "「『（《〈【〔“‘"
-_PIECE = re.compile(f"[{_OPENING}]*[{_HAN}][^{_HAN}{_OPENING}\\w]*|[^{_HAN}{_OPENING}]+|.")
-"""Where Chinese and Japanese may break: between two characters, but no mark begins a line and no bracket ends one."""
-_BLANK = re.compile(r"[^\S\u00a0\u202f]+")
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a title stands on a picture. Lengths are shares: of the em, or of the side that is named."""
-
-    max_em: float
-    """Largest em size, of ``side``."""
-    good_em: float
-    """From this size on it reads well, of ``side``; below it lines are begun for any gain."""
-    side: Callable[[int, int], int]
-    """Which side of (width, height) the size goes by."""
-    max_lines: int
-    middle: float
-    """Middle of the block, of the height of an upright picture; others carry it at SQUAT of that."""
-    max_height: float
-    """Height of the block at most, of the height."""
-
-
-FILM = Look(
-    max_em=0.11,
-    good_em=0.07,
-    side=lambda width, height: min(width, round(1.25 * height)),
-    max_lines=3,
-    middle=0.27,
-    max_height=0.36,
-)
-"""Over the film's beginning: in the upper third, clear of captions at the bottom and of apps' buttons at the top."""
-POSTER = Look(
-    max_em=1 / 6.5, good_em=1 / 11, side=lambda width, height: width, max_lines=4, middle=0.22, max_height=0.55
-)
-"""On a thumbnail, which is looked at 320 pixels wide: as large as it goes."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """A title in lines; sizes in pixels."""
-
-    lines: tuple[str, ...]
-    em: float
-    leading: float
 
 
 def write(
@@ -86,16 +34,17 @@ def write(
     height: int,
     language: str,
     look: Look,
+    ground: Ground,
     seconds: float | None = None,
 ) -> Block:
-    """Write ``text`` as an ASS file for a picture of ``width`` × ``height`` pixels, shown for ``seconds``.
+    """Write ``text`` as an ASS file for ``ground``, which is ``width`` × ``height`` pixels, shown for ``seconds``.
 
     None shows it for ever, without fading. Raises WorkerError ``font_not_found`` for a character without a glyph.
     """
     import pysubs2
 
     typeface = Typeface(text, language=language)
-    block = fitted(text, typeface, width=width, height=height, look=look)
+    block = fitted(text, typeface, width=width, height=height, look=look, ground=ground)
     file = pysubs2.SSAFile()
     file.info.update(
         {
@@ -111,72 +60,58 @@ def write(
     end_ms = 3_600_000 if seconds is None else 10 * round(100 * seconds)
     fade_in = min(FADE_IN_MS, end_ms // 4)
     fade = "" if seconds is None else rf"\fad({fade_in},{min(FADE_OUT_MS, end_ms // 3)})"
-    rest = (len(block.lines) - 1) * block.leading / 2
-    middle = look.middle * height * (1 if height > width else SQUAT)
-    first = max(middle - rest, TOP * height + block.leading / 2)
-    mark = _direction_mark(text)
-    for layer, effect in enumerate(_layers(block.em)):
-        for number, line in enumerate(block.lines):
-            place = rf"\an5\pos({width / 2:g},{first + number * block.leading:.1f})"
-            words = mark + _drawn(line, block.em, typeface)
-            event = pysubs2.SSAEvent(start=0, end=end_ms, text=f"{{{place}{fade}{effect}}}{words}", layer=layer)
-            file.events.append(event)
+    texts = [
+        *((0, f"{{{fade}{tags}}}{drawing}") for tags, drawing in _darkening(block, ground, width, height)),
+        *((layer, f"{{{fade}{tags}}}{words}") for layer, tags, words in _letters(block, text, typeface)),
+    ]
+    file.events = [pysubs2.SSAEvent(start=0, end=end_ms, text=drawn, layer=layer) for layer, drawn in texts]
     file.save(str(path), encoding="utf-8", format_="ass", header_notice="Title by storygen")
     return block
 
 
-def fitted(text: str, typeface: Typeface, *, width: int, height: int, look: Look) -> Block:
-    """The title in the fewest lines that let it be about as large as it can."""
-    pieces, unit = _pieces(text), look.side(width, height)
-    solid = min(max(LEADING * line_height(typeface.primary), LEAST_LEADING), MOST_LEADING)
-    best = Block((), 0.0, 0.0)
-    for count in range(1, min(look.max_lines, len(pieces)) + 1):
-        lines = balanced(pieces, count, typeface.width)
-        widest = max(map(typeface.width, lines))
-        em = min(look.max_em * unit, SAFE_WIDTH * width / widest, look.max_height * height / (count * solid))
-        if em > best.em * (WORTH_A_LINE if best.em >= look.good_em * unit else 1.0):
-            best = Block(lines, em, em * solid)
-    return best
+def _letters(block: Block, text: str, typeface: Typeface) -> Iterator[tuple[int, str, str]]:
+    """(layer, override tags, words) of each line: a soft close shadow, and the letters."""
+    mark, em = _direction_mark(text), block.em
+    shadow = rf"\bord{0.06 * em:.1f}\blur{0.08 * em:.1f}\shad0\1c&H000000&\3c&H000000&\1a&H90&\3a&H90&"
+    first = block.y - (len(block.lines) - 1) * block.leading / 2
+    for layer, effect in enumerate((shadow, rf"\bord{0.035 * em:.1f}\shad0"), 1):
+        for number, line in enumerate(block.lines):
+            place = rf"\an5\pos({block.x:.1f},{first + number * block.leading:.1f})"
+            yield layer, place + effect, mark + _drawn(line, em, typeface)
 
 
-def balanced(pieces: Sequence[str], count: int, width: Callable[[str], float]) -> tuple[str, ...]:
-    """The pieces in ``count`` lines, the longest as short as can be; of such ways the most even one."""
-    blank = width(" ")
-    sizes = [width(piece.strip()) + blank * piece.startswith(" ") for piece in pieces]
-    ends = [0.0, *itertools.accumulate(sizes)]
-    # best[stop] is (longest line, sum of squares, where its last line starts) of the first pieces up to stop
-    rows = [[(0.0, 0.0, 0)] + [(math.inf, math.inf, 0)] * len(pieces)]
-    for _ in range(count):
-        row = [(math.inf, math.inf, 0)]
-        for stop in range(1, len(pieces) + 1):
-            ways = ((*rows[-1][start][:2], start, ends[stop] - ends[start]) for start in range(stop))
-            row.append(min((max(longest, size), even + size * size, start) for longest, even, start, size in ways))
-        rows.append(row)
-    lines: list[str] = []
-    stop = len(pieces)
-    for row in reversed(rows[1:]):
-        start = row[stop][2]
-        lines.append("".join(pieces[start:stop]).strip())
-        stop = start
-    return tuple(reversed(lines))
+def opacity(brightness: float) -> float:
+    """How much black gives white letters their CONTRAST on that (sRGB, 0…1); 0 where they have it."""
+    luminance = 1.05 / CONTRAST - 0.05  # (1 + 0.05) / (L + 0.05) is the contrast
+    darkest = 1.055 * luminance ** (1 / 2.4) - 0.055  # IEC 61966-2-1
+    return max(0.0, 1 - darkest / max(brightness, darkest))
 
 
-def _pieces(text: str) -> list[str]:
-    """What lines may be broken between; one that follows a blank begins with it. Lone marks stay with their word."""
-    pieces: list[str] = []
-    for word in filter(None, _BLANK.split(text)):
-        found = _PIECE.findall(word)
-        if pieces and not any(char.isalnum() for char in word):
-            pieces[-1] += f" {word}"
-        else:
-            pieces += [f" {found[0]}" if pieces else found[0], *found[1:]]
-    return pieces
+def _darkening(block: Block, ground: Ground, width: int, height: int) -> Iterator[tuple[str, str]]:
+    """(override tags, drawing) of each band: of one strength behind the block, ever weaker away from it."""
+    half = len(block.lines) * block.leading / 2
+    top, bottom = block.y - half, block.y + half
+    most = opacity(ground.brightness((0, top / height, 1, bottom / height)))
+    if not most:
+        return
+    fall = FALL * height
+    held = 0 if top < fall else round(top)  # what would end near the edge does not end before it
+    bands = [(held, round(bottom), most)]
+    for number in range(BANDS):
+        weaker = most * _smooth(1 - (number + 0.5) / BANDS)
+        near, far = (round(fall * (number + more) / BANDS) for more in (0, 1))
+        bands.append((round(bottom) + near, round(bottom) + far, weaker))
+        if held:
+            bands.append((held - far, held - near, weaker))
+    for upper, lower, strength in bands:
+        if lower > upper:
+            tags = rf"\an7\pos(0,{upper})\bord0\shad0\1c&H000000&\1a&H{round(255 * (1 - strength)):02X}&\p1"
+            yield tags, f"m 0 0 l {width} 0 {width} {lower - upper} 0 {lower - upper}"
 
 
-def _layers(em: float) -> tuple[str, str]:
-    """The halo's override tags and the letters' own."""
-    halo = rf"\bord{0.24 * em:.1f}\blur{0.3 * em:.1f}\shad0\1c&H000000&\3c&H000000&\1a&H60&\3a&H60&"
-    return halo, rf"\bord{0.03 * em:.1f}\shad{0.03 * em:.1f}"
+def _smooth(share: float) -> float:
+    """The smoothstep: 0 to 1 without a corner at either end."""
+    return share * share * (3 - 2 * share)
 
 
 def _style(em: float, face: Face) -> Any:
@@ -187,8 +122,7 @@ def _style(em: float, face: Face) -> Any:
         fontsize=_size(em, face),
         bold=True,
         primarycolor=pysubs2.Color(255, 255, 255),
-        outlinecolor=pysubs2.Color(0, 0, 0, 64),
-        backcolor=pysubs2.Color(0, 0, 0, 112),
+        outlinecolor=pysubs2.Color(0, 0, 0, 96),
         borderstyle=1,
         alignment=pysubs2.Alignment.MIDDLE_CENTER,
         marginl=0,

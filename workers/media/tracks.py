@@ -78,6 +78,8 @@ class Sound:
     late_s: float
     truncated: str | None = None
     """How the file shows that its end is missing, in words; None where it shows no such thing."""
+    language: str | None = None
+    """Three letters of ISO 639-2, as the file says; None where it does not."""
 
     @property
     def end_s(self) -> float:
@@ -192,6 +194,7 @@ def _sound(path: str, picture: Picture | None) -> Sound | None:
         duration_s=duration_s,
         late_s=0.0 if abs(late) < IN_SYNC_S else late,
         truncated=truncated,
+        language=stream.language,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import WorkerError
+from weights import table
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -29,11 +30,12 @@ def folder(
 ) -> Path:
     """The folder with a model's files: its own path, or where an id was downloaded to, as far as it was.
 
-    ``pointer`` is where the request names the model, ``only`` the one file of it that is wanted. Raises WorkerError
-    ``model_not_found``, saying what to do.
+    An id may be a short name of the model table. ``pointer`` is where the request names the model, ``only`` the one
+    file of it that is wanted. Raises WorkerError ``model_not_found``, saying what to do.
     """
     if Path(model_id).is_dir():
         return Path(model_id)
+    model_id = table.hub_id(model_id)
     models_dir = options.get("models_dir") or os.environ.get("STORYGEN_MODELS_DIR")
     if models_dir and (Path(models_dir) / model_id).is_dir():
         return Path(models_dir) / model_id
@@ -45,13 +47,13 @@ def folder(
             hint="Name a folder with a model, or an id of the Hugging Face hub, owner/name.",
         )
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, IncompleteSnapshotError, LocalEntryNotFoundError
+    from huggingface_hub.errors import IncompleteSnapshotError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(model_id, revision=revision, cache_dir=models_dir, local_files_only=True))
     except IncompleteSnapshotError as error:  # nobody downloads all of a repository; what is needed, engines know
         return Path(error.snapshot_path)
-    except (LocalEntryNotFoundError, HFValidationError) as error:
+    except (LocalEntryNotFoundError, ValueError) as error:  # ValueError: no id, or a branch's note that is no text
         command = ["storygen", "models", "download", model_id]
         command += ["--revision", revision] if revision else []
         command += ["--include", only] if only else []

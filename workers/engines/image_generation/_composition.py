@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engines.image_generation._canvas import mix
-from engines.image_generation._concepts import SIZES, Concept, concepts
+from engines.image_generation._concepts import SIZES, Concept, concept_of
 from engines.image_generation._pictograms import draw_figure, figure
 from engines.image_generation._stage import Stage
 
@@ -37,7 +37,7 @@ class Placed:
 
 def place(stage: Stage) -> list[Placed]:
     """The scene's pictograms in their places, the farthest first."""
-    chosen = [concepts()[emoji] for emoji in stage.scene.pictograms]
+    chosen = [concept for emoji in stage.scene.pictograms if (concept := concept_of(emoji))]
     flying = [concept for concept in chosen if concept.kind in AIR]
     standing = [concept for concept in chosen if concept.kind not in AIR]
     top, foot = stage.room

@@ -34,9 +34,9 @@ class Concept:
 
 
 TABLE = """
-person 4 5b7fa6 🧑 👨 👮 💂 👷 🧑‍🔧 🧑‍✈️ 🧑‍🚒 🧑‍🔬
+person 4 5b7fa6 🧑 👨 👮 💂 👷 🧑‍🔧 🧑‍✈️ 🧑‍🚒 🧑‍🔬 🧑‍⚕️
 person 4 b5654a 👩 👰 🧕 🧑‍🍳 🧑‍🎨 🧑‍🎤
-person 4 7d6a8f 👴 🧓 🕵 🧙 🧛 🧑‍🎓 🧑‍⚖️
+person 4 7d6a8f 👴 🧓 🕵 🧙 🧛 🧑‍🎓 🧑‍⚖️ 🧑‍🏫
 person 4 8a5a72 👵
 person 4 6f8a4e 🧑‍🌾 🧝 🧔 👳
 person 4 8e2f4a 🫅 🤴 🎅
@@ -150,6 +150,17 @@ def concepts() -> dict[str, Concept]:
         kind, size, color, *emojis = line.split() or ("", "", "")
         found |= {plain(emoji): Concept(plain(emoji), kind, int(size), color) for emoji in emojis}
     return found
+
+
+WRITTEN_KIND, WRITTEN_SIZE, WRITTEN_COLOR = "thing", 2, "f2c94c"
+"""How an emoji is drawn that only the text itself can name, such as a smile."""
+
+
+def concept_of(name: str) -> Concept | None:
+    """What is drawn of an emoji, or of the well; nothing of the landscape's own words (sea, dawn)."""
+    if name.isascii() or name in concepts():
+        return concepts().get(name)
+    return Concept(name, WRITTEN_KIND, WRITTEN_SIZE, WRITTEN_COLOR)
 
 
 def plain(emoji: str) -> str:

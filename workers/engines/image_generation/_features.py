@@ -20,7 +20,7 @@ def nearest_ground(stage: Stage) -> None:
 
 
 def usual_tree(stage: Stage) -> str:
-    if stage.scene.mood in {"dry", "winter"}:
+    if stage.scene.mood in {"dry", "winter"} or stage.parched:
         return "bare"
     return "conifer" if stage.scene.mood == "mist" else "round"
 
@@ -99,7 +99,7 @@ def path(stage: Stage, ridge: Array) -> None:
 
 def river(stage: Stage, ridge: Array) -> None:
     """A river that winds down from a ridge to the bottom; a drought leaves its bed."""
-    if stage.scene.mood == "dry":
+    if stage.parched:
         bank, water_color = mix(stage.tone(0.75), (70, 40, 24), 0.25), mix(stage.tone(0.3), stage.haze, 0.35)
     else:
         bank, water_color = mix(stage.tone(0.7), stage.haze, 0.15), mix(stage.palette.sky[1], stage.palette.sky[0], 0.3)

@@ -9,13 +9,17 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engines.image_generation._canvas import Array
+if TYPE_CHECKING:
+    from engines.image_generation._canvas import Array
 
 FONT = Path(__file__).resolve().parents[2] / "media" / "typefaces" / "NotoEmoji-Medium.ttf"
+PICTOGRAPHS = range(0x1F300, 0x1FB00)
+"""Unicode's blocks of pictographs, emoticons and symbols; before them are arrows, letters and signs of text."""
+SKIN_TONES = range(0x1F3FB, 0x1F400)
 CURVE_STEPS = 8  # chords of one quadratic curve: within a pixel at the sizes drawn
 
 
@@ -44,6 +48,13 @@ def outline(emoji: str) -> Outline:
     tall = top - bottom
     placed = (np.stack([contour[:, 0] - left, top - contour[:, 1]], axis=1) / tall for contour in contours)
     return Outline(tuple((1 if _area(contour) > 0 else -1, contour) for contour in placed), (right - left) / tall)
+
+
+@functools.cache
+def drawable() -> frozenset[str]:
+    """The single characters among the pictographs that the font has a drawing for."""
+    blocks = (code for code in _font().getBestCmap() if code in PICTOGRAPHS and code not in SKIN_TONES)
+    return frozenset(map(chr, blocks)) | {"\N{HEAVY BLACK HEART}"}
 
 
 @functools.cache

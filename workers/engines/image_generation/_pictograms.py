@@ -5,6 +5,7 @@ A head gets a body: a robe for a person, a sitting animal's for an animal.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -113,7 +114,26 @@ def _well(color: Rgb) -> tuple[list[Part], float]:
     ], 0.84
 
 
-DRAWN = {"well": _well}
+def _net(color: Rgb) -> tuple[list[Part], float]:
+    """A fishing net that hangs from a rope with floats; the font's own is a football goal."""
+
+    def at(across: float, down: float) -> Point:
+        return 0.06 + 0.98 * across, 0.12 + 0.84 * down * math.sqrt(max(0.0, 1 - (2 * across - 1) ** 2))
+
+    depth = [step / 12 for step in range(13)]
+    mesh = []
+    for start in range(-3, 10):
+        for way in (-1, 1):
+            line = [at(across, down) for down in depth if 0 <= (across := (start + way * 2.5 * down) / 7) <= 1]
+            mesh += [(line, 0.016)] if len(line) > 1 else []
+    rope = [at(step / 20, 0.0) for step in range(21)]
+    hem = [at(step / 40, 1.0) for step in range(41)]
+    floats = [([at(step / 4, 0.0), at(step / 4, 0.0)], 0.09) for step in range(5)]
+    cork: Rgb = (201, 133, 90)
+    return [Part(color, lines=[*mesh, (rope, 0.03), (hem, 0.028)]), Part(cork, lines=floats)], 1.1
+
+
+DRAWN = {"well": _well, "🥅": _net}
 
 
 def draw_figure(stage: Stage, concept: Concept, left: float, top: float, tall: float, *, mirrored: bool) -> None:

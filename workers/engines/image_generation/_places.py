@@ -28,7 +28,7 @@ from engines.image_generation._features import (
     wave,
 )
 from engines.image_generation._furniture import hanging_lamp, rug, shelf, table, wallpaper, window_frame
-from engines.image_generation._scene import MOODS, Scene, read_scene
+from engines.image_generation._scene import MOODS, Scene
 from engines.image_generation._stage import (
     WHITE,
     Stage,
@@ -44,14 +44,15 @@ from engines.image_generation._stage import (
     strike,
 )
 
+MOONLIT_PEAKS, MOONLIT_TREES = 0.3, 0.6
+"""Height in units of mountains that must not hide the moon, and the share of its height left to a forest's tree."""
 
-def draw_panel(
-    prompt: str, seed: int, width: int, height: int, *, language: str | None = None, setting: str | None = None
-) -> Image.Image:
-    """The panel of a prompt, ``width`` × ``height`` pixels: the same arguments give the same picture."""
+
+def draw_panel(prompt: str, scene: Scene, seed: int, width: int, height: int) -> Image.Image:
+    """The panel of a prompt's scene, ``width`` × ``height`` pixels: the same arguments give the same picture."""
     digest = hashlib.sha256(f"{seed}\n{prompt}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-    canvas, scene = Canvas(width, height), read_scene(prompt, language, setting)
+    canvas = Canvas(width, height)
     paint(canvas, scene, rng)
     canvas.vignette(0.3)
     return canvas.picture(rng)
@@ -87,7 +88,7 @@ def _hills(stage: Stage) -> None:
 
 
 def _mountains(stage: Stage) -> None:
-    peaks = jagged(stage, stage.horizon, 0.62)
+    peaks = jagged(stage, stage.horizon, MOONLIT_PEAKS if "moon" in stage.scene.things else 0.62)
     lay(stage, peaks, 0.0, 0.7)
     snowcap(stage, peaks)
     lay(stage, jagged(stage, stage.down(0.1), 0.3), 0.3, 0.4)
@@ -141,7 +142,8 @@ def _forest(stage: Stage) -> None:
     ):
         ridge = rolling(stage, stage.down(share), 0.03, 1.1)
         wide = max(1.0, stage.canvas.width / stage.unit)
-        plant(stage, ridge, kind, int(count * wide), size * (0.72 if kind == "round" else 1), depth)
+        tall = size * (MOONLIT_TREES if "moon" in stage.scene.things else 1) * (0.72 if kind == "round" else 1)
+        plant(stage, ridge, kind, int(count * wide), tall, depth)
         lay(stage, ridge, depth, 0.25)
         if depth == 0.32:
             settle(stage, ridge, 0.5)
@@ -233,7 +235,7 @@ def _room(stage: Stage) -> None:
     wide, tall = unit * 0.5, min(unit * 0.62, canvas.height * 0.46)
     x, y = int((canvas.width - wide) * (0.24 if left_side else 0.76)), max(2, int(line - tall - unit * 0.2))
     view = Canvas(max(4, int(wide)), max(4, int(tall)))
-    paint(view, Scene(stage.scene.mood, "hills", stage.scene.things), stage.rng)
+    paint(view, Scene(stage.scene.mood, "hills", stage.scene.things | {"window"}), stage.rng)
     part = canvas.pixels[y : y + view.height, x : x + view.width]
     part[:] = view.pixels[: part.shape[0], : part.shape[1]]
     furniture = mix(floor, (20, 10, 10), 0.45)

@@ -9,7 +9,7 @@ import numpy as np
 
 from engines.image_generation import _props as props
 from engines.image_generation._canvas import Array, Canvas, Pen, mix
-from engines.image_generation._concepts import concepts
+from engines.image_generation._concepts import concept_of
 from engines.image_generation._scene import Palette, Rgb, Scene
 
 WHITE: Rgb = (255.0, 255.0, 255.0)
@@ -46,6 +46,11 @@ class Stage:
     def dark(self) -> bool:
         return self.scene.mood in {"night", "dusk", "storm"}
 
+    @property
+    def parched(self) -> bool:
+        """Whether there is a drought, at any hour."""
+        return self.scene.mood == "dry" or "drought" in self.scene.things
+
     def tone(self, depth: float) -> Rgb:
         """The ground's colour at depth 0 (horizon) to 1 (nearest)."""
         return mix(self.palette.far, self.palette.near, depth)
@@ -62,9 +67,8 @@ class Stage:
     @property
     def on_land(self) -> bool:
         """Whether a pictogram needs ground under its feet."""
-        return any(
-            concepts()[emoji].kind not in {"flyer", "aloft", "swimmer", "boat"} for emoji in self.scene.pictograms
-        )
+        shown = filter(None, map(concept_of, self.scene.pictograms))
+        return any(concept.kind not in {"flyer", "aloft", "swimmer", "boat"} for concept in shown)
 
     def aside(self, x: float, wide: float) -> float:
         """A place at the picture's edge, on the same side: what stands nearer than the pictograms frames them."""
@@ -79,6 +83,8 @@ class Stage:
 TALL, WIDE, SQUARE = (0.3, 0.598), (0.18, 0.695), (0.2, 0.685)
 """Rows for pictograms, of the height. Captions cover 66 to 80 % of a tall panel, the lowest 22 % of others; the camera
 comes closer by up to a fifth."""
+MOON_RISE = 0.6
+"""How far above the horizon, in units, a moon stands that the words name: above roofs and what _places lowers."""
 
 
 def open_stage(canvas: Canvas, scene: Scene, palette: Palette, rng: np.random.Generator) -> Stage:
@@ -87,8 +93,12 @@ def open_stage(canvas: Canvas, scene: Scene, palette: Palette, rng: np.random.Ge
     above, foot = TALL if ratio < 0.8 else WIDE if ratio > 1.25 else SQUARE
     horizon = canvas.height * (foot - float(rng.uniform(0.04, 0.2)))
     side = rng.uniform(0.14, 0.34) if rng.random() < 0.5 else rng.uniform(0.66, 0.86)
+    if "window" in scene.things:  # whose curtains hide what is at the side
+        side = 0.4 + side / 5
     low = scene.mood in {"dawn", "sunset", "dry", "dusk"}
     height = horizon - canvas.unit * float(rng.uniform(0.14, 0.34) if low else rng.uniform(0.36, 0.5))
+    if "moon" in scene.things:
+        height = horizon - MOON_RISE * canvas.unit
     clear = float(rng.uniform(0, 0.35))  # one sky is deeper than the next
     top_color = mix(palette.sky[0], palette.sky[1], clear)
     palette = replace(palette, sky=(top_color, mix(palette.sky[1], palette.sky[2], clear / 2), palette.sky[2]))

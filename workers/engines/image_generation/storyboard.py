@@ -17,13 +17,16 @@ PNG_LEVEL = 1  # grain hardly compresses: level 6 takes three times as long and 
 
 
 class Engine:
-    """``generate``: one panel a prompt and picture asked; the same prompt, seed and size give the same bytes."""
+    """``generate``: one panel a prompt and picture asked; the same prompt, scene, seed and size give the same bytes.
 
-    version = "2"
+    ``read_scenes`` reads a whole story and says what each of its panels shows.
+    """
+
+    version = "3"
     requires: tuple[str, ...] = ("PIL", "numpy", "fontTools", "snowballstemmer")
     key_env: str | None = None
     remote = False
-    ops: tuple[str, ...] = ("generate",)
+    ops: tuple[str, ...] = ("generate", "read_scenes")
     capabilities = frozenset({"seed"})
     models: Mapping[str, Mapping[str, Any]] = {}
     options_schema: Mapping[str, Any] = {
@@ -48,16 +51,37 @@ class Engine:
                 "minLength": 2,
                 "maxLength": 35,
                 "default": None,
-                "description": "Language of the prompts and the setting, a BCP 47 tag; null, or one that is not known: "
-                "told from their words.",
+                "description": "Language of the prompts, a BCP 47 tag; null, or one that is not known: told from the "
+                "words of the setting and the prompt.",
             },
             "setting": {
                 "type": ["string", "null"],
                 "minLength": 1,
                 "maxLength": 10000,
                 "default": None,
-                "description": "Words that set place and mood, and a figure to see, where the prompt's own words name "
-                "none, such as the story's opening; null: drawn by lot.",
+                "description": "Words that set place and mood where the prompt's own words name none, such as the "
+                "story's opening; null: drawn by lot.",
+            },
+            "scene": {
+                "type": ["object", "null"],
+                "properties": {
+                    "mood": {"type": "string", "description": "Hour, weather or season, such as night."},
+                    "place": {"type": "string", "description": "Landscape, such as sea."},
+                    "things": {
+                        "type": "array",
+                        "items": {"type": "string"},
+                        "description": "What the landscape has, such as lighthouse.",
+                    },
+                    "pictograms": {
+                        "type": "array",
+                        "items": {"type": "string"},
+                        "description": "Emoji before it, the main one first.",
+                    },
+                },
+                "required": ["mood", "place", "things", "pictograms"],
+                "additionalProperties": False,
+                "default": None,
+                "description": "What the panels show, as read_scenes says it; null: it is read from each prompt.",
             },
         },
         "additionalProperties": False,
@@ -67,10 +91,13 @@ class Engine:
         """Nothing to load."""
 
     def run(self, op: str, input: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: A002 - the wire's word
-        """Make the pictures.
+        """Make the pictures, or read what they show.
 
-        Raises WorkerError ``input_not_found`` or ``input_unreadable`` for the user's pictures, ``output_failed``.
+        Raises WorkerError ``input_not_found`` or ``input_unreadable`` for the user's pictures, ``invalid_request`` for
+        a scene that cannot be drawn, ``output_failed``.
         """
+        if op == "read_scenes":
+            return _read(input, context)
         width, height, each = (int(input[name]) for name in ("width", "height", "num_images_per_prompt"))
         own = _own_pictures(context)
         total, images = len(input["prompts"]) * each, []
@@ -119,10 +146,20 @@ def _taken(path: Path, width: int, height: int, context: Context) -> Image:
     return crop_to_subject(picture, width, height)
 
 
+def _read(input: Mapping[str, Any], context: Context) -> dict[str, Any]:  # noqa: A002 - the wire's word
+    from engines.image_generation._scene import read_scenes
+
+    language, scenes = read_scenes(input["prompts"], input["language"], input["setting"], input["story"], context.check)
+    return {"scenes": [scene.as_json() for scene in scenes], "language": language}
+
+
 def _drawn(prompt: str, seed: int, width: int, height: int, options: Mapping[str, Any]) -> Image:
     from engines.image_generation._places import draw_panel
+    from engines.image_generation._scene import given_scene, read_scene
 
-    return draw_panel(prompt, seed, width, height, language=options["language"], setting=options["setting"])
+    given = options["scene"]
+    scene = given_scene(given) if given else read_scene(prompt, options["language"], options["setting"])
+    return draw_panel(prompt, scene, seed, width, height)
 
 
 def _published(picture: Image, prompt: str, seed: int | None, context: Context) -> dict[str, Any]:

@@ -29,7 +29,7 @@ ROOMS = {
 class Engine:
     """Media processing on this machine."""
 
-    version = "4"
+    version = "5"
     requires = ("av", "imageio_ffmpeg", "ffmpeg", "numpy", "PIL")
     key_env: str | None = None
     remote = False

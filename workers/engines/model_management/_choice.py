@@ -29,6 +29,11 @@ WEIGHTS = re.compile(
 )
 """How transformers, diffusers and peft name weights, with the precision before or after the number of the part."""
 INDEX = re.compile(r"(?P<stem>\w+?)(?:\.(?P<before>\w+))?\.safetensors\.index(?:\.(?P<after>\w+))?\.json")
+ANY_INDEX = re.compile(r".+\.index(?:\.\w+)?\.json")
+"""Says what lies in which part of some weights, pickled ones too; of use with them only."""
+READS_VARIANTS = "StableDiffusionXL"
+"""How the class of a pipeline begins whose engine takes files with ``fp16`` in their names for what they are. Every
+other engine looks for the names without, and finds nothing."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,9 @@ def choose(
     """Choose among all files of a repository.
 
     ``model_index`` is the content of a diffusers model's ``model_index.json``, which names its folders; ``precision``
-    fp16, full or None for fp16 where there is one; ``patterns`` what the user names. Raises WorkerError
-    ``invalid_request`` where nothing fits the patterns or it is not clear which weights are meant, ``model_not_found``
-    where all weights are pickles or none has the precision.
+    fp16, full or None for fp16 where it is published and an engine reads it; ``patterns`` what the user names. Raises
+    WorkerError ``invalid_request`` where nothing fits the patterns or it is not clear which weights are meant,
+    ``model_not_found`` where there are no weights, all are pickles or none has the precision.
     """
     named = _named(entries, patterns)
     safe = [entry for entry in named if not _pickle(entry, entries)]
@@ -75,6 +80,8 @@ def choose(
     unread = [entry.name for entry in (entries if patterns is None else named) if _cannot_be_read(entry, entries)]
     if unread and not weights:
         raise _no_weights(unread)
+    if precision is None and not str((model_index or {}).get("_class_name")).startswith(READS_VARIANTS):
+        precision = "full"
     if model_index is not None and patterns is None:
         safe = [entry for entry in safe if _of_a_part(entry, model_index)]
     chosen: list[Entry] = []
@@ -83,6 +90,13 @@ def choose(
         kept, variant = _one_set([entry for entry in safe if entry.folder == folder], precision, patterns is not None)
         chosen += kept
         variants |= {variant} if variant else set()
+    if patterns is None and not any(_weighs(entry) for entry in chosen):
+        raise WorkerError(
+            "model_not_found",
+            f"It has no weights: {_some(entry.name for entry in entries) or 'it is empty'}.",
+            pointer="/input/id",
+            hint="Check the id; or say by allow_patterns which of its files you want.",
+        )
     if precision == "fp16" and weights and "fp16" not in variants:
         raise WorkerError(
             "model_not_found",
@@ -98,12 +112,11 @@ def _named(entries: Sequence[Entry], patterns: Sequence[str] | None) -> list[Ent
     named: Iterable[Entry] = filter_repo_objects(entries, allow_patterns=wanted, key=lambda entry: entry.name)
     found = list(named)
     if not found and patterns is not None:
-        some = ", ".join(entry.name for entry in entries[:5])
         raise WorkerError(
             "invalid_request",
             f"No file of the model fits allow_patterns {', '.join(patterns)}.",
             pointer="/input/allow_patterns",
-            hint=f"It has {len(entries)} files, such as {some}.",
+            hint=f"It has {_some(entry.name for entry in entries) or 'no files'}.",
         )
     return found
 
@@ -123,11 +136,16 @@ def _cannot_be_read(entry: Entry, entries: Iterable[Entry]) -> bool:
     return _pickle(entry, entries) or PurePosixPath(entry.name).suffix.lower() in OTHERS
 
 
+def _some(names: Iterable[str]) -> str:
+    """The first names, and how many more there are."""
+    every = list(names)
+    return ", ".join(every[:3]) + (f" and {len(every) - 3} more" if len(every) > 3 else "")
+
+
 def _no_weights(names: Sequence[str]) -> WorkerError:
-    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     return WorkerError(
         "model_not_found",
-        f"It has no weights as safetensors, only {shown}: pickles can run code and are never downloaded, "
+        f"It has no weights as safetensors, only {_some(names)}: pickles can run code and are never downloaded, "
         "and no engine here reads other formats.",
         pointer="/input/id",
         hint="Take a model that is published as safetensors, or have its owner convert it.",
@@ -146,7 +164,7 @@ def _one_set(entries: Sequence[Entry], precision: str | None, named: bool) -> tu
     """Of one folder's files those of one precision, and which it is: fp16, full, or None where there are no weights."""
     parsed = {entry: match for entry in entries if (match := WEIGHTS.fullmatch(entry.base))}
     others = [entry for entry in entries if _weighs(entry) and entry not in parsed]
-    plain = [entry for entry in entries if not _weighs(entry) and not INDEX.fullmatch(entry.base)]
+    plain = [entry for entry in entries if not _weighs(entry) and not ANY_INDEX.fullmatch(entry.base)]
     if not parsed:
         if len(others) > 1 and not named:
             raise _unclear(others)
@@ -170,7 +188,7 @@ def _variant(match: re.Match[str]) -> str | None:
 
 
 def _unclear(weights: Sequence[Entry]) -> WorkerError:
-    shown = ", ".join(entry.name for entry in weights[:5])
+    shown = _some(entry.name for entry in weights)
     return WorkerError(
         "invalid_request",
         f"The model has {len(weights)} files of weights, and which of them are meant is not clear: {shown}.",

@@ -53,8 +53,11 @@ def save(config: Mapping[str, Any], context: Context) -> dict[str, Any]:
     return context.publish(path, "application/json")
 
 
-def check(config: Mapping[str, Any], machine: Hardware) -> dict[str, Any]:
-    """Everything that is wrong or doubtful; ``config`` in the answer is complete, None where it breaks its schema."""
+def check(config: Mapping[str, Any], machine: Hardware, here: Mapping[str, float]) -> dict[str, Any]:
+    """Everything that is wrong or doubtful; ``config`` in the answer is complete, None where it breaks its schema.
+
+    ``here`` is GB that are on the machine already, by the model's id.
+    """
     schema = validation.document("model_management/validate_config")["$defs"]["config"]
     if rows := validation.violations(config, schema):
         return {"errors": rows, "warnings": [], "recommendations": [], "estimated_vram_gb": None, "config": None}
@@ -63,7 +66,7 @@ def check(config: Mapping[str, Any], machine: Hardware) -> dict[str, Any]:
     estimates: list[float | None] = []
     whole["families"] = {family: whole["families"][family] for family in config["families"]}
     for family, part in whole["families"].items():
-        found = _Family(family, part, machine)
+        found = _Family(family, part, machine, here)
         remarks += found.remarks()
         estimates.append(found.vram_gb)
         if part["model"]["id"]:
@@ -83,8 +86,8 @@ def check(config: Mapping[str, Any], machine: Hardware) -> dict[str, Any]:
 class _Family:
     """One family's part of a configuration."""
 
-    def __init__(self, family: str, part: Mapping[str, Any], machine: Hardware) -> None:
-        self._family, self._part, self._machine = family, part, machine
+    def __init__(self, family: str, part: Mapping[str, Any], machine: Hardware, here: Mapping[str, float]) -> None:
+        self._family, self._part, self._machine, self._here = family, part, machine, here
         self._where = f"/families/{family}"
         self._model, self._options = part["model"], part["options"]
         self._name: str | None = self._model["id"] or self._default()
@@ -103,7 +106,7 @@ class _Family:
             yield "warnings", f"{self._where}/model/id", words
             return
         yield from self._about_the_model(self._row)
-        if self._way is not None and not self._way.fits(self._machine):
+        if self._way is not None and not self._way.fits(self._machine, self._here):
             yield from self._too_large(self._way)
 
     def _default(self) -> str | None:
@@ -156,10 +159,11 @@ class _Family:
         if way.ram_gb > machine.ram_gb:
             words = f"{way.words} takes about {way.ram_gb:g} GB of memory; there are {machine.ram_gb:g} GB."
             yield "warnings", pointer, words
-        if machine.disk_gb is not None and way.row["disk_gb"] > machine.disk_gb:
-            words = f"{way.row['id']} takes {way.row['disk_gb']:g} GB of disk; {machine.disk_gb:g} GB are free."
+        lacking_gb = way.lacking_gb(self._here)
+        if machine.disk_gb is not None and lacking_gb > machine.disk_gb:
+            words = f"{way.row['id']} takes {lacking_gb:g} GB more of disk; {machine.disk_gb:g} GB are free."
             yield "warnings", pointer, words
-        better = next((each for each in gpu_ways(way.row) + cpu_ways(way.row) if each.fits(machine)), None)
+        better = next((each for each in gpu_ways(way.row) + cpu_ways(way.row) if each.fits(machine, self._here)), None)
         if better is not None:
             takes = f"{better.vram_gb:g} GB of GPU memory" if better.vram_gb else f"{better.ram_gb:g} GB of memory"
             yield "recommendations", pointer, f"Take {better.words}: about {takes}."

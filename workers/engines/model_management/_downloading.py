@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, constants, snapshot_download
-from huggingface_hub.errors import IncompleteSnapshotError, LocalEntryNotFoundError
+from huggingface_hub import HfApi
 
 from engines.model_management._choice import Choice, Entry, choose
-from engines.model_management._fetching import fetch
+from engines.model_management._fetching import check_size, fetch
 from engines.model_management._hub_errors import hub_errors
 from engines.model_management._listing import COMMIT, Listing, listing
-from engines.model_management._place import Place, cache_folder, free_bytes, has_size, offline
+from engines.model_management._offline import as_it_lies
+from engines.model_management._place import FULL, Place, check_writable, free_bytes, has_size, offline, place_of
 from runtime.context import Context
-from runtime.errors import FULL, WorkerError
+from runtime.errors import WorkerError
 from weights import table
 
 
 def download(input: Mapping[str, Any], context: Context) -> dict[str, Any]:  # noqa: A002 - the wire's word
     """The operation ``download``. Raises WorkerError, among others ``gated_model``, ``output_failed``, ``network``."""
-    place = Place(cache_folder(context.options), table.hub_id(input["id"]))
+    place = place_of(input, context.options)
     if offline(context.options):
-        return _as_it_lies(place, input["revision"], context)
+        return as_it_lies(place, input["revision"], context)
     with hub_errors(place.model_id, input["revision"]):
         context.progress("prepare", 0, 1, "model")
         found = listing(place.model_id, input["revision"])
@@ -34,6 +33,9 @@ def download(input: Mapping[str, Any], context: Context) -> dict[str, Any]:  # n
         said = _plan(place, found, choice, lacking)
         if not lacking and _is_named(place, found):
             said["folder"] = str(place.snapshot(found.commit))
+        else:
+            check_size(lacking)
+            check_writable(place.cache)
         if input["dry_run"] or said["folder"]:
             return said
         if said["missing_bytes"] > said["free_bytes"]:
@@ -57,6 +59,7 @@ def _to_fetch(place: Place, entries: list[Entry]) -> list[Entry]:
 
 def _plan(place: Place, found: Listing, choice: Choice, lacking: list[Entry]) -> dict[str, Any]:
     missing = sum(entry.size - _begun_bytes(place, entry) for entry in _to_fetch(place, lacking))
+    known = table.row(place.model_id) or {}
     return {
         "id": place.model_id,
         "revision": found.revision,
@@ -67,13 +70,9 @@ def _plan(place: Place, found: Listing, choice: Choice, lacking: list[Entry]) ->
         "total_bytes": sum(entry.size for entry in choice.entries),
         "missing_bytes": missing,
         "free_bytes": free_bytes(place.cache),
-        **_terms(place.model_id),
+        "license": known.get("license"),
+        "gated": known.get("gated") if found.gated is None else found.gated,
     }
-
-
-def _terms(model_id: str) -> dict[str, Any]:
-    known = table.row(model_id) or {}
-    return {"license": known.get("license"), "gated": known.get("gated")}
 
 
 def _begun_bytes(place: Place, entry: Entry) -> int:
@@ -98,13 +97,16 @@ def _is_named(place: Place, found: Listing) -> bool:
     if COMMIT.fullmatch(found.revision):
         return True
     note = place.folder / "refs" / found.revision
-    return note.is_file() and note.read_text(encoding="utf-8") == found.commit
+    return note.is_file() and note.read_bytes() == found.commit.encode()
 
 
 def _name(place: Place, found: Listing) -> None:
     """Note which commit the branch or tag stands for, last of all: before, no engine takes the model for whole."""
     if COMMIT.fullmatch(found.revision):
         return
+    note = place.folder / "refs" / found.revision
+    if note.is_file() and not note.read_bytes().isascii():
+        note.unlink()  # the library would stumble over it
     now = HfApi().resolve_revision(place.model_id, revision=found.revision, cache_dir=place.cache)
     if now.resolved != found.commit:
         raise WorkerError(
@@ -112,33 +114,3 @@ def _name(place: Place, found: Listing) -> None:
             f"{found.revision} of {place.model_id} changed while it was downloaded.",
             hint="Run it again: files that did not change are kept.",
         )
-
-
-def _as_it_lies(place: Place, revision: str | None, context: Context) -> dict[str, Any]:
-    """A downloaded model, without asking the hub whether it is whole."""
-    try:
-        folder = snapshot_download(place.model_id, revision=revision, cache_dir=place.cache, local_files_only=True)
-    except IncompleteSnapshotError as error:  # files that were not chosen count as missing there
-        folder = error.snapshot_path
-    except (LocalEntryNotFoundError, ValueError) as error:
-        raise WorkerError(
-            "model_not_found",
-            f"{place.model_id} is not in {place.cache}, and the network is not to be asked.",
-            pointer="/input/id",
-            hint="Unset options.offline and HF_HUB_OFFLINE, or copy the folder of another machine's cache.",
-        ) from error
-    context.warn("offline", "The hub was not asked: whether all files are here, and the newest, is not known.")
-    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    rows = [{"name": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "here": True} for path in files]
-    return {
-        "id": place.model_id,
-        "revision": revision or constants.DEFAULT_REVISION,
-        "commit": Path(folder).name,
-        "folder": folder,
-        "precision": None,
-        "files": rows,
-        "total_bytes": sum(row["bytes"] for row in rows),
-        "missing_bytes": 0,
-        "free_bytes": free_bytes(place.cache),
-        **_terms(place.model_id),
-    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,12 @@ class Way:
     vram_gb: float
     ram_gb: float
 
-    def fits(self, machine: Hardware) -> bool:
-        disk = machine.disk_gb is None or self.row["disk_gb"] <= machine.disk_gb
+    def lacking_gb(self, here: Mapping[str, float]) -> float:
+        """What of the model is yet to come, in GB; ``here`` says what of which is on the machine."""
+        return round(max(0.0, float(self.row["disk_gb"] - here.get(self.row["id"], 0.0))), 1)
+
+    def fits(self, machine: Hardware, here: Mapping[str, float]) -> bool:
+        disk = machine.disk_gb is None or self.lacking_gb(here) <= machine.disk_gb
         return disk and self.vram_gb <= machine.vram_gb and self.ram_gb <= machine.ram_gb
 
     @property
@@ -69,12 +73,12 @@ def cpu_ways(row: Mapping[str, Any]) -> list[Way]:
     return [Way(row, dtype, row["cpu_quantization"], "none", "cpu", 0.0, row["cpu_ram_gb"])]
 
 
-def best(family: str, machine: Hardware) -> Way | None:
+def best(family: str, machine: Hardware, here: Mapping[str, float]) -> Way | None:
     """The first model of the family that fits on the GPU; else the smallest that runs without, open ones first."""
     rows = [row for row in table.rows() if row["family"] == family and row["engine"] is not None]
     small = sorted(rows, key=lambda row: (row["gated"], row["disk_gb"]))
     ways = [way for row in rows for way in gpu_ways(row)] + [way for row in small for way in cpu_ways(row)]
-    return next((way for way in ways if way.fits(machine)), None)
+    return next((way for way in ways if way.fits(machine, here)), None)
 
 
 def least(family: str) -> Way:
@@ -91,15 +95,20 @@ def obstacle(family: str, engine: str) -> str | None:
         return error.message.rstrip(".")
 
 
-def recommendation(family: str, machine: Hardware) -> dict[str, Any]:
-    """One entry of the operation ``recommend``."""
-    way = best(family, machine)
+def recommendation(family: str, machine: Hardware, here: Mapping[str, float]) -> dict[str, Any]:
+    """One entry of the operation ``recommend``; ``here`` is GB that are on the machine already, by the model's id."""
+    way = best(family, machine, here)
     found = way or least(family)
     row = found.row
-    cost = {"vram_gb": found.vram_gb, "ram_gb": found.ram_gb, "disk_gb": row["disk_gb"]}
+    cost = {
+        "vram_gb": found.vram_gb,
+        "ram_gb": found.ram_gb,
+        "disk_gb": row["disk_gb"],
+        "lacking_gb": found.lacking_gb(here),
+    }
     said = {"family": family, **cost, "license": row["license"], "gated": row["gated"]}
     if way is None:
-        needs = f"{found.vram_gb:g} GB of GPU memory, {found.ram_gb:g} GB of memory, {row['disk_gb']:g} GB of disk"
+        needs = f"{found.vram_gb:g} GB of GPU memory, {found.ram_gb:g} GB of memory, {cost['lacking_gb']:g} GB of disk"
         why = _sentences(f"No model of the table fits; the least is {found.words}: {needs}.", row["cpu_advice"], HOSTED)
         return {**said, "engine": None, "model": None, "options": None, "why": why}
     takes = f"about {way.vram_gb:g} of {machine.vram_gb:g} GB of GPU memory"
@@ -113,6 +122,17 @@ def recommendation(family: str, machine: Hardware) -> dict[str, Any]:
         f"Its engine {row['engine']} cannot be used here yet: {reason}." if reason else None,
     )
     return {**said, **way.choice, "engine": row["engine"], "why": why}
+
+
+def not_together(advice: Sequence[Mapping[str, Any]], machine: Hardware) -> str | None:
+    """What to say where each of the models has room on the disk and all of them have not."""
+    lacking = [row["lacking_gb"] for row in advice if row["model"] is not None]
+    if machine.disk_gb is None or sum(lacking) <= machine.disk_gb:
+        return None
+    return (
+        f"Each of these models has room, all together have not: {sum(lacking):.3g} GB are to be downloaded, "
+        f"{machine.disk_gb:g} GB are free."
+    )
 
 
 def _sentences(*parts: str | None) -> str:

@@ -43,20 +43,22 @@ def hub_errors(model_id: str, revision: str | None) -> Iterator[None]:
             pointer="/input/id",
             hint="Its owner may be changing it: try again later, or name an older revision.",
         ) from error
-    except errors.HFValidationError as error:
-        raise WorkerError(
-            "invalid_request", str(error), pointer="/input/id", hint="An id is such as Lightricks/LTX-Video."
-        ) from error
     except errors.HfHubHTTPError as error:
         raise _refused(error, model_id) from error
-    except (httpx2.TransportError, errors.LocalEntryNotFoundError, errors.RevisionResolutionError) as error:
+    except (httpx2.RequestError, errors.LocalEntryNotFoundError, errors.RevisionResolutionError) as error:
         raise WorkerError(
             "network", f"The connection to {constants.ENDPOINT} failed: {_in_short(error)}", hint=CHECK_CONNECTION
         ) from error
     except OSError as error:
         if "Consistency check failed" in str(error):  # the library has no class for it
             raise WorkerError("network", f"A file came short: {_in_short(error)}", hint=CHECK_CONNECTION) from error
-        raise
+        if error.errno is None:
+            raise
+        raise WorkerError(
+            "output_failed",
+            f"{error.filename or 'A file of ' + model_id}: {error.strerror}.",
+            hint="Name another folder for models: options.models_dir, --models-dir or STORYGEN_MODELS_DIR.",
+        ) from error
 
 
 def gated(model_id: str) -> WorkerError:

@@ -13,7 +13,7 @@ ROOMS = {
     "download": ("_downloading", "download"),
     "verify": ("_verifying", "verify"),
     "list": ("_cached", "list_models"),
-    "remove": ("_cached", "remove"),
+    "remove": ("_removing", "remove"),
 }
 """Operation -> module of this folder, and its function."""
 
@@ -21,7 +21,7 @@ ROOMS = {
 class Engine:
     """``download``, ``verify``, ``list`` and ``remove``; the only engine that fetches models from the network."""
 
-    version = "1"
+    version = "2"
     requires: tuple[str, ...] = ("huggingface_hub",)
     key_env: str | None = None
     remote = False

@@ -74,6 +74,17 @@ _GERMAN_UNITS = [
 _YEAR = re.compile(r"(?<![\w.,:/$£€-])(1[1-9])(\d\d)(?![\w%°]|[.,:/-]\d|[ \u00a0]\d)")
 _MONEY = re.compile(r"([$£€])(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d\d))?(?![\d.,]*\d)( (?:thousand|million|billion))?\b")
 _COINS = {"$": ("dollar", "cent", "cents"), "£": ("pound", "penny", "pence"), "€": ("euro", "cent", "cents")}
+_DATE = re.compile(r"(?<![\w/.])(\d{1,2})/(\d{1,2})/(\d{4})(?![\w/])")
+_FRACTION = re.compile(r"(?<![\w/.,])([1-3])/([234])(?![\w/]|[.,]\d)")
+_FRACTIONS = {
+    "en": {"1/2": "one half", "1/3": "one third", "2/3": "two thirds", "1/4": "one quarter", "3/4": "three quarters"},
+    "de": {"1/2": "ein halb", "1/3": "ein Drittel", "2/3": "zwei Drittel", "1/4": "ein Viertel", "3/4": "drei Viertel"},
+    "fr": {"1/2": "un demi", "1/3": "un tiers", "2/3": "deux tiers", "1/4": "un quart", "3/4": "trois quarts"},
+    "cs": {"1/2": "jedna polovina", "1/3": "jedna třetina", "2/3": "dvě třetiny", "1/4": "jedna čtvrtina",
+           "3/4": "tři čtvrtiny"},
+    "es": {"1/2": "un medio", "1/3": "un tercio", "2/3": "dos tercios", "1/4": "un cuarto", "3/4": "tres cuartos"},
+    "it": {"1/2": "un mezzo", "1/3": "un terzo", "2/3": "due terzi", "1/4": "un quarto", "3/4": "tre quarti"},
+}  # fmt: skip
 _SAINT = re.compile(rf"(?<!\w)([A-Z]\w* )?St\.{_CAPITAL}")  # behind a capital it is a street
 _INITIAL = re.compile(rf"(?<!\w)(?!I\.)([^\W\d_a-z])\.{_CAPITAL}")
 
@@ -139,7 +150,10 @@ def _word_by_word(text: str, start: int, end: int, said: str) -> Iterator[tuple[
 
 @cache
 def _rules(language: str) -> tuple[Rule, ...]:
-    rules: list[Rule] = []
+    # which number is the month, no one can tell: the numbers are said, and no "slash"
+    rules: list[Rule] = [(_DATE, lambda match: " ".join((match[1], match[2], _year_said(match[3], language))))]
+    if language in _FRACTIONS:
+        rules.append((_FRACTION, lambda match: _FRACTIONS[language].get(match[0], match[0])))
     if language == "en":
         rules += [(_MONEY, _money), (_YEAR, _english_year), (_SAINT, lambda match: match[0] if match[1] else "Saint")]
     if language == "de":
@@ -150,6 +164,12 @@ def _rules(language: str) -> tuple[Rule, ...]:
     for written, said in _ABBREVIATIONS.get(language, {}).items():
         rules.append((re.compile(rf"(?<!\w){written}(?!\w)"), lambda match, said=said: match.expand(said)))  # type: ignore[misc]
     return (*rules, (_INITIAL, lambda match: match[1]))
+
+
+def _year_said(year: str, language: str) -> str:
+    rules = {"en": _english_year, "de": _german_year}
+    found = _YEAR.fullmatch(year)
+    return rules[language](found) if found and language in rules else year
 
 
 def _money(match: re.Match[str]) -> str:

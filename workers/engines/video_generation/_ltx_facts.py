@@ -21,7 +21,6 @@ FACTS: Mapping[str, Any] = {
     "max_pixels": 1280 * 736,
     "max_frames": 257,
     "vram_gb": {"none": 24},
-    "license": "LTX-Video Open Weights License",
 }
 """After diffusers' guide and Lightricks' model cards, "best on resolutions under 720 x 1280 and number of frames below
 257"; a height of 720 is made as 736. The VAE of 0.9 knows no timestep and ignores what is for decoding."""

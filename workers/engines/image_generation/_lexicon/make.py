@@ -3,8 +3,8 @@
     npm pack cldr-annotations-modern@45.0.0 && tar xzf cldr-annotations-modern-45.0.0.tgz
     cd workers && python -m engines.image_generation._lexicon.make ../package
 
-One line a concept: its emoji, the words that name it, the words that only suggest it (both separated by commas).
-What is generic drops out by itself: a word that many emoji carry (animal, clothing, cooking, zodiac) names none.
+One line a concept: its emoji and the words that name it, separated by commas. CLDR's further keywords, which only
+suggest an emoji (parrot: talk), are left out: most of them are verbs and qualities.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from engines.image_generation._concepts import STANDS_FOR, WEATHER, concepts, pl
 
 LANGUAGES = "ar bg ca cs da de el en es fa fi fr he hi hr hu id it ja ko nl no pl pt ro ru sk sv th tr uk vi zh zh-Hant"
 SHARED_AT_MOST = 2
-"""A suggesting word that more concepts share says nothing."""
+"""The last word of a longer name that more concepts share names none of them."""
 LONGEST = 3  # words of a name
 HEAD_FIRST = frozenset(("ar", "ca", "es", "fa", "fr", "he", "id", "it", "pt", "ro", "th", "vi"))
 """In these a name begins with its noun (rose rouge); in the others it ends with it (red rose)."""
 UNSPACED = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
 
 
-def lexicon(annotations: dict[str, dict[str, list[str]]], language: str) -> dict[str, tuple[list[str], list[str]]]:
-    """Concept -> (naming, suggesting) words; each word belongs to one concept only."""
+def lexicon(annotations: dict[str, dict[str, list[str]]], language: str) -> dict[str, list[str]]:
+    """Concept -> the words that name it; each word belongs to one concept only."""
     claims: dict[str, list[tuple[int, str]]] = {}
     wanted = dict.fromkeys([*concepts(), *STANDS_FOR, *WEATHER.split()])
     for emoji in wanted:
@@ -36,15 +36,15 @@ def lexicon(annotations: dict[str, dict[str, list[str]]], language: str) -> dict
             claims.setdefault(word, []).append((3, plain(emoji)))
         for word in map(_clean, entry.get("default", [])):
             inside = any(_is_head(word, name, language) for name in names)
-            if word not in names and not (language == "de" and word[:1].islower()):  # German nouns have capitals
-                claims.setdefault(word, []).append((2 if inside else 1, plain(emoji)))
-    found: dict[str, tuple[list[str], list[str]]] = {emoji: ([], []) for emoji in map(plain, wanted)}
+            if inside and word not in names and not (language == "de" and word[:1].islower()):  # German nouns: capitals
+                claims.setdefault(word, []).append((2, plain(emoji)))
+    found: dict[str, list[str]] = {emoji: [] for emoji in map(plain, wanted)}
     for word, owners in sorted(claims.items()):
         best, emoji = max(owners, key=lambda owner: owner[0])
         if not _usable(word) or (best < 3 and sum(claim == best for claim, _ in owners) > SHARED_AT_MOST):
             continue
-        found[emoji][best == 1].append(word)
-    return {emoji: words for emoji, words in found.items() if words[0] or words[1]}
+        found[emoji].append(word)
+    return {emoji: words for emoji, words in found.items() if words}
 
 
 def _is_head(word: str, name: str, language: str) -> bool:
@@ -71,10 +71,7 @@ def main(package: Path) -> None:
     for language in LANGUAGES.split():
         file = package / "annotations" / language / "annotations.json"
         annotations = json.loads(file.read_text(encoding="utf-8"))["annotations"]["annotations"]
-        lines = [
-            "\t".join((emoji, ",".join(naming), ",".join(suggesting)))
-            for emoji, (naming, suggesting) in lexicon(annotations, language).items()
-        ]
+        lines = ["\t".join((emoji, ",".join(naming))) for emoji, naming in lexicon(annotations, language).items()]
         (target / f"{language}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
