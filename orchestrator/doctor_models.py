@@ -19,6 +19,8 @@ from orchestrator.worker import describe
 
 FAMILY = "model_management"
 DRAFT = "draft"
+LOOKING = "models"
+"""The finding that models cannot be looked for."""
 
 Ask = Callable[[str, Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
 """(operation, input, options) -> output of the worker for models."""
@@ -48,7 +50,12 @@ def of_all(known: Described, ask: Ask) -> list[Finding]:
     draft = [one for one in needs.taken(profiles.load(DRAFT)) if one.family in known]
     taken = [one for name in profiles.names() for one in needs.taken(profiles.load(name)) if one.family in known]
     models = _models(list(_wanted(taken, known)), None, ask)
-    return [*_engines(draft, known), *(replace(one, state="ok") for one in models)]
+    return [*_engines(draft, known), *map(_calmer, models)]
+
+
+def _calmer(one: Finding) -> Finding:
+    """What a finding about models is to somebody who may want none: a warning where they cannot even be looked for."""
+    return replace(one, state="warning" if one.name == LOOKING and one.advice != install("models") else "ok")
 
 
 def _engines(taken: Sequence[Taken], known: Described) -> Iterator[Finding]:
@@ -109,7 +116,7 @@ def _models(wanted: Sequence[_Wanted], get: str | None, ask: Ask) -> Iterator[Fi
             rooms[models_dir] = listed["folder"], listed["free_bytes"]
     except StorygenError as error:
         advice = install("models") if error.code == "engine_unavailable" else error.hint
-        yield Finding("models", _worst(wanted), f"cannot be looked for: {in_words(error)}", advice)
+        yield Finding(LOOKING, _worst(wanted), f"cannot be looked for: {in_words(error)}", advice)
     for one in wanted:
         model = one.model
         command = get or f"storygen models download {shlex.quote(model.id)}{model.flags}"
@@ -140,9 +147,12 @@ def _model(one: _Wanted, here: Mapping[str, Any] | None, get: str, *, looked: bo
         found = f"{model.id} is here in revision {others}, not in {model.revision or 'main'}; {parts}"
         return Finding(name, one.state, found, get), size_gb or 0.0
     has_gb = (model.bytes_here(here) or 0) / 1e9 if here else 0.0
+    left_gb = max(0.0, (size_gb or 0.0) - has_gb)
+    if here and here.get("state") == "damaged":
+        found = f"{model.id} is damaged: files that were here are gone; {parts}"
+        return Finding(name, one.state, found, f"storygen models verify {model.id}{model.flags} --repair"), left_gb
     if here and not here["begun_bytes"] and (size_gb is None or has_gb >= needs.WHOLE * size_gb):
         return Finding(name, "ok", f"is here, {has_gb:.1f} GB; {parts}"), 0.0
-    left_gb = max(0.0, (size_gb or 0.0) - has_gb)
     if here and not here["begun_bytes"]:
         found = f"is here with {has_gb:.1f} of about {size_gb:g} GB, so files may be missing; {parts}"
         return Finding(name, "warning", found, f"storygen models verify {model.id}{model.flags} --repair"), left_gb

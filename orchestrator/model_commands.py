@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.filesize import decimal
 
-from orchestrator import model_words
+from orchestrator import model_words, needs
 from orchestrator.download_progress import at_work, display
 from orchestrator.errors import StorygenError
+from orchestrator.needs import Model
 
 FAMILY = "model_management"
 RETRIES = 2
@@ -72,24 +73,29 @@ def download(
       storygen models download whisper-large-v3
       storygen models download Lightricks/LTX-Video --models-dir /data/models --yes
     """
-    wanted = list(dict.fromkeys([*names, *(_of_profile(profile) if profile else [])]))
+    named = [Model(name, revision, None) for name in names]
+    wanted = list(dict.fromkeys([*named, *(_of_profile(profile) if profile else [])]))
     if not wanted:
         none = f"The profile {profile} names no models." if profile else "No model was named."
         raise StorygenError("usage", none, "storygen models recommend says which suit this machine.")
     if (revision or include) and len(wanted) > 1:
         raise StorygenError("usage", "--revision and --include are for one model.", "Download the models one by one.")
-    more = {"revision": revision, "precision": precision, "allow_patterns": list(include) or None}
+    more = {"precision": precision, "allow_patterns": list(include) or None}
+    asked = [{"id": model.id, "revision": model.revision or revision, **more} for model in wanted]
+    places = [{} if models_dir else model.place for model in wanted]  # the command's own folder counts
     with _asking(models_dir) as ask:
         with at_work("The hub is asked for the sizes …"):
-            plans = [ask("download", id=name, dry_run=True, **more) for name in wanted]
+            plans = [
+                ask("download", None, place, dry_run=True, **one) for one, place in zip(asked, places, strict=True)
+            ]
         click.echo("\n".join(model_words.plan_lines(plans)), err=as_json)
         missing = sum(plan["missing_bytes"] for plan in plans)
-        _check_room(missing, plans[0]["free_bytes"])
+        _check_room(missing, min(plan["free_bytes"] for plan in plans))
         if not dry_run and not all(plan["folder"] for plan in plans):
             _confirm(f"Download {decimal(missing)}?", yes or not missing)
-            for place, plan in enumerate(plans):
-                plans[place] = _fetch(ask, id=plan["id"], **more)
-                click.echo(f"{plan['id']}: {plans[place]['folder']}", err=as_json)
+            for number, (one, place) in enumerate(zip(asked, places, strict=True)):
+                plans[number] = _fetch(ask, place, **one)
+                click.echo(f"{one['id']}: {plans[number]['folder']}", err=as_json)
     if as_json:
         click.echo(json.dumps(plans, indent=2))
 
@@ -127,7 +133,7 @@ def verify(
         for each in found if repair else []:
             if not each["whole"]:
                 lacking = [*(row["name"] for row in each["damaged"]), *each["missing"]]
-                _fetch(ask, id=each["id"], revision=revision, allow_patterns=lacking)
+                _fetch(ask, {}, id=each["id"], revision=revision, allow_patterns=lacking)
                 each.update(ask("verify", id=each["id"], **more))
     if as_json:
         click.echo(json.dumps(found, indent=2))
@@ -178,15 +184,24 @@ def recommend(family: str | None, models_dir: Path | None, as_json: bool) -> Non
 
 @contextlib.contextmanager
 def _asking(models_dir: Path | None) -> Iterator[Any]:
-    """(op, on_event, **input) -> output of a warm worker, whose warnings are said. Raises StorygenError."""
+    """(op, on_event, place, **input) -> output of a warm worker, whose warnings are said. Raises StorygenError.
+
+    ``place`` are options that say where a model lives, in place of the command's own.
+    """
     from orchestrator.pool import Pool
 
     options = {"models_dir": str(models_dir.absolute())} if models_dir else {}
 
     with Pool(retries=RETRIES) as pool:
 
-        def ask(op: str, on_event: Any = None, /, **input: Any) -> dict[str, Any]:  # noqa: A002 - the wire's word
-            request = {"v": 1, "op": op, "input": input, "options": options}
+        def ask(
+            op: str,
+            on_event: Any = None,
+            place: Mapping[str, str] | None = None,
+            /,
+            **input: Any,  # noqa: A002 - the wire's word
+        ) -> dict[str, Any]:
+            request = {"v": 1, "op": op, "input": input, "options": {**options, **(place or {})}}
             result = pool.request(FAMILY, request, on_event)
             for warning in result["warnings"]:
                 click.echo(f"warning: {warning['message']}", err=True)
@@ -196,11 +211,11 @@ def _asking(models_dir: Path | None) -> Iterator[Any]:
         yield ask
 
 
-def _fetch(ask: Any, **fields: Any) -> dict[str, Any]:
-    """Download with a bar; Ctrl+C says that nothing is lost."""
+def _fetch(ask: Any, place: Mapping[str, str], **fields: Any) -> dict[str, Any]:
+    """Download to a place with a bar; Ctrl+C says that nothing is lost."""
     try:
         with display(fields["id"]) as on_event:
-            output: dict[str, Any] = ask("download", on_event, **fields)
+            output: dict[str, Any] = ask("download", on_event, place, **fields)
         return output
     except KeyboardInterrupt:
         with contextlib.suppress(OSError):  # a closed terminal
@@ -208,9 +223,8 @@ def _fetch(ask: Any, **fields: Any) -> dict[str, Any]:
         raise
 
 
-def _of_profile(name: str) -> list[str]:
-    """Ids of the models that a profile's stages name; of an engine that names none, the one it takes by itself."""
-    from orchestrator import needs
+def _of_profile(name: str) -> list[Model]:
+    """The models that a profile's stages name; of an engine that names none, the one it takes by itself."""
     from orchestrator import profile as profiles
     from orchestrator.pool import Pool
 
@@ -218,9 +232,9 @@ def _of_profile(name: str) -> list[str]:
         named = [
             model
             for one in needs.taken(profiles.load(name))
-            for model in needs.models(one, pool.describe(one.family)["engines"])
+            for model in needs.wanted(one, pool.describe(one.family)["engines"])
         ]
-    return [model for model in named if not needs.is_folder(model)]
+    return [model for model in named if not needs.is_folder(model.id)]
 
 
 def _check_room(missing: int, free: int) -> None:

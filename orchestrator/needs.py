@@ -62,8 +62,8 @@ class Lack:
     advice: str
     key: str | None = None
     """The environment variable that is to be set, where that is it."""
-    model: str | None = None
-    """Id on the hub of the model that is to be downloaded, where that is it."""
+    model: Model | None = None
+    """The model that is to be downloaded, where that is it."""
 
     @property
     def error(self) -> StorygenError:

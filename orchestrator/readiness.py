@@ -15,7 +15,7 @@ from typing import Any
 from orchestrator import needs
 from orchestrator.asking import thinks
 from orchestrator.errors import StorygenError
-from orchestrator.needs import Lack, Taken
+from orchestrator.needs import Lack, Model, Taken
 from orchestrator.pool import Pool
 from orchestrator.stages.keyframes import is_judged
 from orchestrator.subject import NEEDED
@@ -155,26 +155,30 @@ def _models(one: Taken, engines: Mapping[str, Mapping[str, Any]], here: Here) ->
     if not _reads_models(one):
         return
     listed = here.get(repr(_place(one)))
-    for model in map(needs.hub_id, needs.models(one, engines)):
-        if needs.is_folder(model):
+    for model in needs.wanted(one, engines):
+        if needs.is_folder(model.id):
             continue
-        if not HUB_ID.fullmatch(model):
+        if not HUB_ID.fullmatch(model.id):
             advice = f"Correct --set {one.part}.model.id=…: a folder that is there, or the id of a model on the hub."
-            yield Lack(one, "model_not_found", f"there is no model {model}", advice)
-        elif listed is not None and (size := _to_come(model, listed.get(model))) is not None:
-            why = f"its model {model} is not here{f', {size}' if size else ''}"
-            yield Lack(one, "model_not_found", why, _download([model], one), model=model)
+            yield Lack(one, "model_not_found", f"there is no model {model.id}", advice)
+        elif listed is not None and (size := _to_come(model, listed.get(model.id))) is not None:
+            at = f" at revision {model.revision}" if model.revision else ""
+            why = f"its model {model.id}{at} is not here{f', {size}' if size else ''}"
+            yield Lack(one, "model_not_found", why, _download([model]), model=model)
 
 
-def _to_come(model: str, listed: Mapping[str, Any] | None) -> str | None:
+def _to_come(model: Model, listed: Mapping[str, Any] | None) -> str | None:
     """How much of a model is to be downloaded, in words where that is known; None where it is here.
 
     What was begun but is as large as the table says is whole: a second variant of it may have been cut off.
     """
-    size_gb = (needs.row(model) or {}).get("disk_gb")
-    if listed is None:
+    size_gb = (needs.row(model.id) or {}).get("disk_gb")
+    found = None if listed is None else model.bytes_here(listed)
+    if listed is None or found is None:
         return f"{size_gb:g} GB to download" if size_gb else ""
-    has_gb = listed["bytes"] / 1e9
+    has_gb = found / 1e9
+    if listed.get("state") == "damaged":
+        return "files that were here are gone"
     if not listed["begun_bytes"] or size_gb is None or has_gb >= needs.WHOLE * size_gb:
         return None
     return f"{max(0.0, size_gb - has_gb - listed['begun_bytes'] / 1e9):.1f} of {size_gb:g} GB still to download"
@@ -220,7 +224,7 @@ def _fault(lack: Lack) -> str:
     if lack.key:
         return lack.why
     if lack.model:
-        return f"the model {lack.model} of {lack.of.engine}{lack.why.removeprefix(f'its model {lack.model}')}"
+        return f"the model {lack.model.id} of {lack.of.engine}{lack.why.removeprefix(f'its model {lack.model.id}')}"
     return f"the engine {lack.of.engine} cannot be used here: {lack.why}"
 
 
@@ -242,21 +246,23 @@ def _advice(lacks: Sequence[Lack]) -> str:
             "server of your own, as orchestrator/profiles/hosted.toml shows."
         )
     said += dict.fromkeys(lack.advice for lack in lacks if not lack.key and not lack.model)
-    places: dict[str, tuple[Taken, list[str]]] = {}
+    together: dict[str, list[Model]] = {}
     for lack in lacks:
         if lack.model:
-            models = places.setdefault(repr(_place(lack.of)), (lack.of, []))[1]
+            models = together.setdefault(lack.model.flags, [])
             models += [lack.model] if lack.model not in models else []
-    said += [_download(models, one) for one, models in places.values()]
-    return f"{'; '.join(each.rstrip('.') for each in said)}."
+    said += [_download(models) for models in together.values()]
+    words = "; ".join(each.rstrip(".") for each in said)
+    return words if words.endswith('"') else f"{words}."  # a command to copy
 
 
-def _download(models: Sequence[str], one: Taken) -> str:
+def _download(models: Sequence[Model]) -> str:
     """The command that gets these models, with its size, and first what must be done for gated ones."""
-    rows = [needs.row(model) or {} for model in models]
-    names = " ".join(row.get("alias", model) for row, model in zip(rows, models, strict=True))
+    rows = [needs.row(model.id) or {} for model in models]
+    names = " ".join(row.get("alias", model.id) for row, model in zip(rows, models, strict=True))
     gated = "".join(f"{row['advice']} Then: " for row in rows if row.get("gated"))
-    folder = f" --models-dir {place['models_dir']}" if (place := _place(one)) else ""
     size_gb = sum(row.get("disk_gb", 0.0) for row in rows)
     size = f" ({round(size_gb, 1):g} GB{'' if all(rows) else ' and more'})" if size_gb else ""
-    return f"{gated}storygen models download {names}{folder} gets {'it' if len(models) == 1 else 'them'}{size}."
+    return (
+        f"{gated}storygen models download {names}{models[0].flags} gets {'it' if len(models) == 1 else 'them'}{size}."
+    )

@@ -177,7 +177,7 @@ def test_a_script_that_cannot_be_drawn_says_what_to_do(
 
 def test_a_worker_that_cannot_be_started_hides_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_models, "FAMILY", "nobody")
-    families_said(monkeypatch, {"text": description(scripted=engine())})
+    families_said(monkeypatch, {"text_generation": description(transformers=engine())})
     found = {finding.name: finding for finding in doctor.check()}
     assert (found["models"].state, "no worker 'nobody'" in found["models"].found) == ("warning", True), found["models"]
     assert found["speech"].state == found["captions"].state == "ok"

@@ -120,7 +120,7 @@ def test_a_document_saved_with_a_byte_order_mark_is_taken(run_folder: Path, stor
     document["shots"][0]["prompt"] = "a white horse"
     shots.write_text(json.dumps(document), encoding="utf-8-sig")
     assert "shots.json was changed by hand and is used as it is" in rerun(run_folder, story, "--to", "keyframes")
-    assert accepted(run_folder) == [("keyframes", "shot-001")]
+    assert accepted(run_folder) == [("keyframes", "scenes"), ("keyframes", "shot-001")]
 
 
 def test_edited_shots_outlive_a_script_of_another_length(run_folder: Path, story: Path, tmp_path: Path) -> None:

@@ -92,7 +92,8 @@ def test_a_quota_on_the_size_of_files(run_folder: Path, made: Path, story: Path)
     def quota(size: int) -> Callable[[], None]:
         return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
-    drop(run_folder, "keyframes")
+    for panel in (run_folder / "keyframes").glob("shot-*"):
+        shutil.rmtree(panel)
     before = whole_items(run_folder)
     done = run(story, run_folder, preexec_fn=quota(100_000))
     assert done.returncode in {70, 73}, done.stderr

@@ -273,7 +273,7 @@ def test_a_closed_stdin_is_no_fault(run_folder: Path, story: Path) -> None:
     drop(run_folder, "keyframes")
     done = run(story, run_folder, preexec_fn=lambda: os.close(0), stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
-    assert [stage for stage, _ in accepted(run_folder)] == ["keyframes"] * 3
+    assert [stage for stage, _ in accepted(run_folder)] == ["keyframes"] * 4  # the scenes and three panels
 
 
 # Odd names

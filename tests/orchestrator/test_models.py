@@ -15,6 +15,8 @@ import pytest
 from hub_server import Hub, Model, hub
 from support import PATIENCE_S, ROOT, storygen
 
+from orchestrator import needs
+
 hub_test = pytest.mark.models
 WEIGHTS = random.Random(7).randbytes(3_000_000)
 TINY = {"config.json": b"{}", "model.safetensors": WEIGHTS}
@@ -135,8 +137,25 @@ def test_an_engine_that_names_no_model_stands_for_its_default(tmp_path: Path) ->
     path = tmp_path / "mine.toml"
     path.write_text(
         '[recognition]\nengine = "faster_whisper"\n[script]\nengine = "rules"\nfallback = ["transformers"]\n'
+        '[video]\nengine = "ltx_video"\nmodel = { id = "ltx-video", revision = "v1" }\n'
+        'options = { models_dir = "/m" }\n'
     )
-    assert _of_profile(str(path)) == ["Systran/faster-whisper-large-v3", "Qwen/Qwen2.5-14B-Instruct"]
+    assert _of_profile(str(path)) == [
+        needs.Model("Systran/faster-whisper-large-v3", None, None),
+        needs.Model("Qwen/Qwen2.5-14B-Instruct", None, None),
+        needs.Model("Lightricks/LTX-Video", "v1", "/m"),
+    ]
+
+
+@hub_test
+def test_a_profiles_revision_and_folder_are_where_its_models_come(state: Hub, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    settings = f'model = {{ id = "somebody/tiny", revision = "{"1" * 40}" }}\noptions = {{ models_dir = "OWN" }}\n'
+    own = (tmp_path / "own").as_posix()
+    path.write_text(f'[video]\nengine = "ltx_video"\n{settings.replace("OWN", own)}', encoding="utf-8")
+    models("download", "--profile", path, "--yes")
+    assert list((tmp_path / "own").rglob("1" * 40 + "/model.safetensors"))
+    assert not (tmp_path / "models").exists()
 
 
 @hub_test

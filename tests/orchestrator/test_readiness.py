@@ -87,6 +87,7 @@ def test_all_models_that_are_not_here_are_named_with_one_command(able: Pool) -> 
         ({SDXL: {"bytes": 3.0e9, "begun_bytes": 0}}, None),  # of another precision: the engine will say
         ({SDXL: {"bytes": 2.0e9, "begun_bytes": 1.5e9}}, "is not here, 3.5 of 7 GB still to download"),
         ({SDXL: {"bytes": 6.9e9, "begun_bytes": 1.5e9}}, None),
+        ({SDXL: {"bytes": 6.9e9, "begun_bytes": 0, "state": "damaged"}}, "is not here, files that were here are gone"),
         (None, None),  # nobody could look
     ],
 )

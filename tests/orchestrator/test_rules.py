@@ -300,8 +300,8 @@ def test_a_story_without_words_or_with_a_wrong_language_is_refused(text: str) ->
         ("titel: X\nlanguage: en", "Did you mean title:?"),
         ("titel: X", "Did you mean title:?"),
         ("title: X\nLanguge: en", "Did you mean language:?"),
-        ("title: X\nauthor: Me", "It knows title: and language:."),
-        ("author: Me\ntitle: X", "a line author:"),
+        ("title: X\nseason: winter", "It knows title: and language:."),
+        ("season: winter\ntitle: X", "a line season:"),
     ],
 )
 def test_an_unknown_line_in_the_head_is_not_spoken_but_named(head: str, says: str) -> None:
@@ -309,6 +309,21 @@ def test_an_unknown_line_in_the_head_is_not_spoken_but_named(head: str, says: st
         collect.source(f"{head}\n\nText.", "x")
     assert says in caught.value.message
     assert "empty line" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "title: X\nlang: cs\nauthor: Me\n",
+        "author: Me\ntitle: X\nlang: cs\n",
+        "---\ntitle: X\nlang: cs\nauthor: Me\n---\n",
+    ],
+)
+def test_what_other_programs_write_into_a_head_is_left_out_and_said(head: str) -> None:
+    text = f"{head}\nText."
+    found = collect.source(text, "x")
+    assert (found["title"], found["language"], found["paragraphs"]) == ("X", "cs", ["Text."])
+    assert collect.ignored(text) == ["author"]
 
 
 @pytest.mark.parametrize("title", ["many words " * 40, "字" * 400])

@@ -307,7 +307,7 @@ def test_an_edited_prompt_redoes_its_own_picture_and_clip_only(lamps: Making, tm
     again = think(lamps, tmp_path / "run", settings, *stages, pool=pool)
     model.close()
     assert asked == len(model.requests) == 3
-    assert again.made == ["keyframes/shot-002", "video/shot-002"]
+    assert again.made == ["keyframes/scenes-written", "keyframes/shot-002", "video/shot-002"]
     assert [code for code, _ in again.warnings] == ["edit_adopted"]
     assert "a white horse in the surf" in again.making.keyframes[1].with_name("result.json").read_text(encoding="utf-8")
 
