@@ -38,13 +38,22 @@ class Memory:
         """Whether so much is free."""
         return self.card <= free.card and self.main <= free.main
 
+    def or_more(self, other: Memory) -> Memory:
+        """The larger of each."""
+        return Memory(max(self.card, other.card), max(self.main, other.main))
 
-def free() -> Memory:
-    """What models may take now; of several NVIDIA cards the fullest counts, for one is used and it may be that."""
+
+def free(*, card: bool = True) -> Memory:
+    """What models may take now; of several NVIDIA cards the fullest counts, for one is used and it may be that.
+
+    Without ``card`` NVIDIA's program, which takes a moment, is not asked.
+    """
     import psutil
 
     state = psutil.virtual_memory()
-    return Memory(min(_cards(), default=0.0), min(state.available - SPARE * state.total, _of_container()))
+    return Memory(
+        min(_cards(), default=0.0) if card else 0.0, min(state.available - SPARE * state.total, _of_container())
+    )
 
 
 def _of_container() -> float:

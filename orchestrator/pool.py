@@ -154,7 +154,9 @@ class Pool:
     ) -> dict[str, Any]:
         """Do a request of an engine that loads models here, alone, with room for them."""
         with self._heavy_turn:
-            expected = memory.estimate(self._descriptions[kind[0], kind[3]]["engines"][kind[1]]["models"], request)
+            expected = self._took.get(kind)  # to estimate takes a look at files and at NVIDIA's program
+            if expected is None:
+                expected = memory.estimate(self._descriptions[kind[0], kind[3]]["engines"][kind[1]]["models"], request)
             self._make_room(kind, expected)
             try:
                 result = do()
@@ -163,7 +165,8 @@ class Pool:
                     raise
                 _tell(on_event, error, 0.0, 2)  # the models that left may have been what it lacked
                 result = do()
-            self._took[kind] = _most(self._took.get(kind), result["metrics"], expected)
+            seen = _seen(result["metrics"], expected)
+            self._took[kind] = seen.or_more(self._took.get(kind, seen))
             return result
 
     def _once(self, kind: Kind, request: Mapping[str, Any], on_event: OnEvent | None, where: str) -> dict[str, Any]:
@@ -198,21 +201,20 @@ class Pool:
             if kind is not None and worker.alive:
                 self._free[kind] = [*self._free.pop(kind, ()), worker]  # at the end: used last
 
-    def _make_room(self, wanted: Kind, expected: memory.Memory) -> None:
+    def _make_room(self, wanted: Kind, needed: memory.Memory) -> None:
         """End workers of other kinds that hold models on this machine until there is room for one of this kind.
 
-        ``expected`` is what such a worker takes, as long as none was seen.
+        ``needed`` is what such a worker takes.
         """
         others = self._others(wanted)
         if not others:
             return
-        needed = self._took.get(wanted, expected)
         with self._guard:
             warm = [worker.pid for worker in self._free.get(wanted, ()) if worker.alive]
         if warm:  # it has its weights; what it lacks is room to work, and torch keeps that of a card
             needed = memory.Memory(0.0, max(0.0, needed.main - sum(map(memory.held, warm))))
         for other in others:
-            if needed.fits(memory.free()):
+            if needed.fits(memory.free(card=needed.card > 0)):
                 return
             self._end([other])
 
@@ -348,13 +350,12 @@ def _heavy(facts: Mapping[str, Any]) -> bool:
     return bool(facts["models"]) and not facts["remote"]
 
 
-def _most(before: memory.Memory | None, metrics: Mapping[str, Any], expected: memory.Memory) -> memory.Memory:
-    """The most that a worker of a kind took, by its results; what they do not say is as expected."""
+def _seen(metrics: Mapping[str, Any], expected: memory.Memory) -> memory.Memory:
+    """What a worker took, by a result of it; what that does not say is as expected."""
     card, main = metrics.get("peak_vram_mb"), metrics.get("peak_rss_mb")
-    now = memory.Memory(
+    return memory.Memory(
         expected.card if card is None else card * memory.MB, expected.main if main is None else main * memory.MB
     )
-    return now if before is None else memory.Memory(max(before.card, now.card), max(before.main, now.main))
 
 
 def _tell(on_event: OnEvent | None, error: StorygenError, wait_s: float, attempt: int) -> None:

@@ -42,6 +42,7 @@ def request(name: str | None = None, *, quantization: str | None = None, **more:
 @pytest.mark.usefixtures("card")
 def test_of_several_cards_the_fullest_counts() -> None:
     assert memory.free().card == 7 * GIB
+    assert memory.free(card=False).card == 0
 
 
 @pytest.mark.usefixtures("no_card")

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -110,7 +111,11 @@ PLENTY = Memory(0.0, 1e12)
 
 def heavy_pool(monkeypatch: pytest.MonkeyPatch, free: Callable[[], Memory]) -> Pool:
     """A pool whose scripted engine counts as one that loads models, on a machine with so much memory."""
-    monkeypatch.setattr(memory, "free", free)
+
+    def free_now(*, card: bool) -> Memory:
+        return free() if card else replace(free(), card=0.0)
+
+    monkeypatch.setattr(memory, "free", free_now)
     pool = Pool()
     pool.describe("text_generation")["engines"]["scripted"]["models"] = {"Qwen/Qwen2.5-14B-Instruct": {}}
     return pool
@@ -149,6 +154,21 @@ def test_a_loaded_model_needs_no_more_room_than_its_work_took_before(
         both = [pid_of(pool, of_model(tmp_path, number)) for number in (1, 2)]
         room[0] = Memory(0.0, 100e6)  # a scripted worker takes less in all; a model of the table would not fit
         assert [pid_of(pool, of_model(tmp_path, number)) for number in (1, 2)] == both
+
+
+def test_what_a_model_takes_is_estimated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    estimated: list[Any] = []
+    estimate = memory.estimate
+
+    def counted(known: Mapping[str, Any], request: Mapping[str, Any]) -> Memory:
+        estimated.append(request)
+        return estimate(known, request)
+
+    monkeypatch.setattr(memory, "estimate", counted)
+    with heavy_pool(monkeypatch, lambda: PLENTY) as pool:
+        for number in (1, 2, 1, 1, 2):
+            pid_of(pool, of_model(tmp_path, number))
+    assert len(estimated) == 2
 
 
 def test_what_ends_for_want_of_memory_is_done_once_more_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
